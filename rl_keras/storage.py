@@ -1,0 +1,248 @@
+"""The one owner of file names: what a run leaves in its folder, and how it is written.
+
+    config.json   flags.cfg   labels/NAME.npz   metrics.jsonl   summary.csv
+    arrays/STAGE.npz   figures/NAME.png + .csv   tensorboard/STAGE/   stages/STAGE/
+
+Every file is written under a temporary name, flushed to the disk and renamed, so
+a reader sees the old file or the new one and never half of either. A stage is
+finished when `stages/STAGE/result.json` exists, which is written last.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rl_keras.config import FORMAT, ExperimentConfig, from_values, to_values
+from rl_keras.errors import UsageError
+
+# Settings under which stored results remain valid.
+FREE_SETTINGS = frozenset(
+    (
+        *("mode", "workdir", "seeds", "dry_run", "figures", "strategy", "num_logical_cpus"),
+        *("keep_weights", "tensorboard", "data_dir", "download", "max_resident_mb"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class StageKey:
+    """Names one stage of a run.
+
+    Example:
+        >>> StageKey("downstream", "true", "covariance", 3).name
+        'downstream-true-covariance-seed3'
+    """
+
+    stage: str
+    labels: str
+    start: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        parts = [self.stage, self.labels, self.start, f"seed{self.seed}"]
+        return "-".join(part for part in parts if part)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a whole file or nothing: temporary name, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays as one uncompressed `.npz` file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads an `.npz` file; never unpickles.
+
+    Raises:
+        UsageError: if the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # zipfile, zlib, numpy and the OS each raise their own
+        raise UsageError(
+            f"cannot read {path}. Expected an .npz file of this project; delete it and run "
+            f"again. Received: {type(error).__name__}: {error}"
+        ) from None
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Writes rows with the same keys as CSV; `None` becomes an empty cell."""
+    rows = list(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+class RunDirectory:
+    """Reads and writes the files of one run.
+
+    Args:
+        path: the folder; need not exist yet.
+
+    Example:
+        >>> RunDirectory("runs/a").arrays_path(StageKey("upstream", "random", "", 0)).name
+        'upstream-random-seed0.npz'
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.config_path = self.path / "config.json"
+        self.flagfile_path = self.path / "flags.cfg"
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.summary_path = self.path / "summary.csv"
+        self.figures_path = self.path / "figures"
+
+    def arrays_path(self, key: StageKey) -> Path:
+        return self.path / "arrays" / f"{key.name}.npz"
+
+    def labels_path(self, stage: str, labels: str, seed: int) -> Path:
+        return self.path / "labels" / f"{stage}-{labels}-seed{seed}.npz"
+
+    def stage_path(self, key: StageKey) -> Path:
+        return self.path / "stages" / key.name
+
+    def weights_path(self, key: StageKey) -> Path:
+        return self.stage_path(key) / "weights.npz"
+
+    def tensorboard_path(self, key: StageKey) -> Path:
+        return self.path / "tensorboard" / key.name
+
+    def check(self, config: ExperimentConfig) -> None:
+        """Refuses a folder in which this run must not write; changes nothing.
+
+        Raises:
+            UsageError: if the path is no folder, cannot be written, holds other
+                things, or holds a run with other settings.
+        """
+        existing = self.path
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            raise UsageError(
+                f"--workdir must be a folder. Received: {self.path}, a file on its way"
+            )
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise UsageError(f"--workdir cannot be written; choose another. Received: {self.path}")
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return
+        if not self.config_path.exists():
+            raise UsageError(
+                "--workdir holds other files and no config.json; choose a new folder. "
+                f"Received: {self.path}"
+            )
+        self._check_same(to_values(config), to_values(self.read_config()))
+
+    def _check_same(self, new, old):
+        for flag in new:
+            if flag not in FREE_SETTINGS and new[flag] != old[flag]:
+                raise UsageError(
+                    f"--workdir={self.path} holds a run with --{flag}={old[flag]}; use that value "
+                    f"or another --workdir. Received: --{flag}={new[flag]}"
+                )
+
+    def claim(self, config: ExperimentConfig, flagfile: str) -> None:
+        """Writes the configuration, which makes the folder this run's own."""
+        document = {"format": FORMAT, "settings": to_values(config)}
+        write_bytes(self.config_path, (json.dumps(document, indent=2) + "\n").encode())
+        write_bytes(self.flagfile_path, flagfile.encode())
+
+    def read_config(self) -> ExperimentConfig:
+        """Returns the configuration stored in the folder.
+
+        Raises:
+            UsageError: if there is none, or another program wrote it.
+        """
+        try:
+            document = json.loads(self.config_path.read_text())
+            version, values = document["format"], dict(document["settings"])
+        except FileNotFoundError:
+            raise UsageError(
+                f"--workdir holds no run; run it first without --mode=draw. Received: {self.path}"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UsageError(
+                f"{self.config_path} was not written by this project; choose another --workdir."
+            ) from None
+        if version != FORMAT:
+            raise UsageError(
+                f"{self.config_path} has another format. Expected: {FORMAT}. Received: {version}"
+            )
+        try:
+            return from_values(values)
+        except TypeError as error:
+            raise UsageError(f"{self.config_path} has a damaged setting: {error}.") from None
+
+    def read_result(self, key: StageKey) -> dict | None:
+        """Returns what a finished stage reported, or `None` if it is not finished."""
+        path = self.stage_path(key) / "result.json"
+        if not path.exists():
+            return None
+        try:
+            return json.loads(path.read_text())
+        except (OSError, ValueError):
+            raise UsageError(
+                f"cannot read {path}; delete this file and run again to repeat the stage."
+            ) from None
+
+    def finish_stage(
+        self, key: StageKey, result: Mapping, metrics: list[dict], arrays: Mapping
+    ) -> None:
+        """Stores a stage; the result, which marks it as finished, goes last."""
+        write_arrays(self.arrays_path(key), arrays)
+        lines = "".join(json.dumps({**asdict(key), **row}) + "\n" for row in metrics)
+        write_bytes(self.stage_path(key) / "metrics.jsonl", lines.encode())
+        text = json.dumps(dict(result), indent=2) + "\n"
+        write_bytes(self.stage_path(key) / "result.json", text.encode())
+
+    def collect(self, keys: Iterable[StageKey]) -> None:
+        """Writes `metrics.jsonl` and `summary.csv` from the finished stages among `keys`."""
+        finished = [key for key in keys if self.read_result(key) is not None]
+        logs = [(self.stage_path(key) / "metrics.jsonl").read_bytes() for key in finished]
+        write_bytes(self.metrics_path, b"".join(logs))
+        rows = [self.read_result(key)["summary"] for key in finished if key.stage == "downstream"]
+        if rows:
+            write_table(self.summary_path, rows)
+
+    def read_metrics(self) -> list[dict]:
+        """Returns the lines of `metrics.jsonl`.
+
+        Raises:
+            UsageError: if the run has left none, or a line is damaged.
+        """
+        if not self.metrics_path.exists():
+            raise UsageError(f"--workdir={self.path} holds no finished stage; run it first.")
+        try:
+            return [json.loads(line) for line in self.metrics_path.read_text().splitlines()]
+        except ValueError:
+            raise UsageError(f"{self.metrics_path} is damaged; run again to rewrite it.") from None
+
+    def read_summary(self) -> list[dict[str, str]]:
+        """Returns the rows of `summary.csv`, each cell a string, empty for none."""
+        if not self.summary_path.exists():
+            return []
+        with open(self.summary_path, newline="") as file:
+            return list(csv.DictReader(file))
