@@ -1,0 +1,67 @@
+"""Numbers that sum up a learning curve."""
+
+import numpy as np
+
+from rl_keras.errors import UsageError
+
+
+def first_step_reaching(steps, values, threshold: float) -> int | None:
+    """Returns the first measured step whose value is at or above the threshold.
+
+    Args:
+        steps: integer array `(t,)`, increasing.
+        values: array `(t,)`, such as training accuracies.
+        threshold: in the unit of the values.
+
+    Returns:
+        The step, or `None` if the curve stays below. No interpolation.
+
+    Raises:
+        UsageError: if the curve is not two finite arrays with increasing steps.
+
+    Example:
+        >>> first_step_reaching([0, 10, 20], [0.1, 0.5, 0.9], threshold=0.5)
+        10
+    """
+    steps, values = _checked_curve(steps, values, least=1)
+    reached = np.flatnonzero(values >= threshold)
+    return int(steps[reached[0]]) if reached.size else None
+
+
+def area_under_curve(steps, values) -> float:
+    """Returns the mean height of a curve between its first and last step.
+
+    The curve is linear between measurements (trapezoidal rule), so uneven steps
+    are weighted rightly, and the result is in the unit of the values: from 0 to
+    1 for an accuracy.
+
+    Args:
+        steps: integer array `(t,)`, increasing, at least two.
+        values: array `(t,)`.
+
+    Raises:
+        UsageError: if the curve is not two finite arrays with at least two increasing steps.
+
+    Example:
+        >>> area_under_curve([0, 10, 20], [0.0, 1.0, 1.0])
+        0.75
+    """
+    steps, values = _checked_curve(steps, values, least=2)
+    return float(np.trapezoid(values, steps) / (steps[-1] - steps[0]))
+
+
+def _checked_curve(steps, values, least):
+    steps, values = np.asarray(steps), np.asarray(values, dtype=np.float64)
+    if steps.ndim != 1 or steps.shape != values.shape or len(steps) < least:
+        raise UsageError(
+            f"A curve needs one value per step and at least {least} of them. "
+            f"Received: steps {steps.shape}, values {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise UsageError("The values of a curve must be finite. Received: NaN or infinity")
+    if not (np.diff(steps) > 0).all():
+        raise UsageError(
+            "The steps of a curve must increase; sort them and drop repeats. "
+            f"Received: {steps.tolist()}"
+        )
+    return steps, values

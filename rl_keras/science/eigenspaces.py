@@ -1,0 +1,108 @@
+"""Eigenspaces of a covariance: eigenvectors are determined only up to equal eigenvalues."""
+
+import dataclasses
+
+import numpy as np
+
+from rl_keras.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Eigenspaces:
+    """Eigenvectors of a covariance, grouped by equal eigenvalue.
+
+    Args:
+        values: float64 array `(d,)`, the eigenvalues in descending order.
+        vectors: float64 array `(d, d)`, the unit eigenvectors as columns; the entry
+            of largest magnitude of each is positive.
+        groups: slices of the columns, in order; each spans one eigenspace.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    groups: tuple[slice, ...]
+
+
+def eigenspaces(cov, rtol: float = 1e-8) -> Eigenspaces:
+    """Returns the eigenspaces of a covariance matrix, the largest eigenvalue first.
+
+    Args:
+        cov: array `(d, d)`, symmetric, positive semi-definite.
+        rtol: eigenvalues closer than this, relative to the largest of their group,
+            are equal. Those that are zero up to rounding form one group.
+
+    Raises:
+        UsageError: if the matrix is not square, symmetric and finite.
+
+    Example:
+        >>> eigenspaces([[2, 0, 0], [0, 5, 0], [0, 0, 2]]).groups
+        (slice(0, 1, None), slice(1, 3, None))
+    """
+    values, vectors = np.linalg.eigh(symmetric(cov, "cov"))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))]
+    rounding = len(values) * np.finfo(np.float64).eps * np.abs(values).max()
+    starts = [0]
+    for i, value in enumerate(values):
+        # Compared with the first of the group: a gentle slope is not one eigenspace.
+        first = values[starts[-1]]
+        if first - value > max(rtol * first, rounding):
+            starts.append(i)
+    ends = [*starts[1:], len(values)]
+    groups = tuple(slice(start, end) for start, end in zip(starts, ends, strict=True))
+    return Eigenspaces(values, vectors * np.sign(largest), groups)
+
+
+def in_eigenbasis(data_cov, filter_cov) -> tuple[Eigenspaces, np.ndarray]:
+    """Returns the eigenspaces of the data and the filter covariance in their basis.
+
+    Args:
+        data_cov: array `(d, d)`, symmetric, or its `Eigenspaces`.
+        filter_cov: array `(d, d)`, symmetric.
+
+    Returns:
+        `(spaces, rotated)`, where `rotated` is `V' B V`, float64 `(d, d)`.
+
+    Raises:
+        UsageError: if a matrix is not symmetric and finite, or the sizes differ.
+
+    Example:
+        >>> in_eigenbasis([[1, 0], [0, 2]], [[3, 0], [0, 4]])[1].tolist()
+        [[4.0, 0.0], [0.0, 3.0]]
+    """
+    spaces = data_cov if isinstance(data_cov, Eigenspaces) else eigenspaces(data_cov)
+    filter_cov = symmetric(filter_cov, "filter_cov")
+    if len(filter_cov) != len(spaces.values):
+        raise UsageError(
+            f"Data and filter covariance must have the same dimension, {len(spaces.values)}; take "
+            f"patches with the kernel size of the filters. Received: {len(filter_cov)} for filters"
+        )
+    return spaces, spaces.vectors.T @ filter_cov @ spaces.vectors
+
+
+def symmetric(matrix, name: str) -> np.ndarray:
+    """Returns a symmetric matrix as float64, or refuses one that is not symmetric.
+
+    Args:
+        matrix: array `(d, d)`.
+        name: what to call it in an error message.
+
+    Raises:
+        UsageError: if it is not square, finite and, up to rounding, symmetric.
+
+    Example:
+        >>> symmetric([[1, 2], [2, 1]], "cov").tolist()
+        [[1.0, 2.0], [2.0, 1.0]]
+    """
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise UsageError(f"{name} must be a square matrix (d, d). Received: shape={matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise UsageError(f"{name} must be finite; has training diverged? Received: NaN or infinity")
+    excess = np.abs(matrix - matrix.T).max()
+    if excess > 1e-8 * np.abs(matrix).max():
+        raise UsageError(
+            f"{name} must be symmetric; pass a covariance. Received: a difference of {excess:.1e} "
+            "between the matrix and its transpose"
+        )
+    return (matrix + matrix.T) / 2
