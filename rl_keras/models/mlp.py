@@ -1,0 +1,53 @@
+"""Fully connected networks of any widths: Maennel et al., Figure 4 left and Appendix E.1."""
+
+import keras
+
+from rl_keras.models.initializers import ScaledHeNormal
+from rl_keras.seeds import derive_seed
+
+
+def mlp(
+    input_shape=(30,),
+    classes=10,
+    weights=None,
+    widths=(2048, 256),
+    init_scale=1.0,
+    seed=0,
+    name="mlp",
+):
+    """Builds flatten (for images), dense layers with ReLU and a dense head; returns logits.
+
+    Args:
+        input_shape: shape of one input, a vector or an image.
+        classes: units of the last layer, `head`.
+        weights: `None` for a random start, or the path of a weights file.
+        widths: units of the hidden layers `dense1`, `dense2` and so on.
+        init_scale: see `ScaledHeNormal`.
+        seed: root seed; each layer derives its own by name.
+        name: name of the model.
+
+    Returns:
+        A functional `keras.Model` from inputs to logits `(batch, classes)`.
+
+    Example:
+        >>> mlp((3,), classes=2, widths=(5,)).count_params()  # 3 * 5 + 5 + 5 * 2 + 2
+        32
+    """
+
+    def dense(units, layer, activation=None):
+        kernel = ScaledHeNormal(init_scale, seed=derive_seed(seed, "initial_weights", layer))
+        return keras.layers.Dense(
+            units, activation=activation, kernel_initializer=kernel, name=layer
+        )
+
+    inputs = keras.Input(input_shape, name="input")
+    x = inputs
+    if len(input_shape) > 1:
+        x = keras.layers.Flatten(name="flatten")(x)
+    for number, units in enumerate(widths, start=1):
+        x = dense(units, f"dense{number}", "relu")(x)
+    outputs = dense(classes, "head")(x)
+    model = keras.Model(inputs, outputs, name=name)
+    if weights is not None:
+        model.load_weights(weights)
+    return model

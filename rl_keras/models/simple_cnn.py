@@ -1,0 +1,69 @@
+"""The small convolutional network of Maennel et al., Figures 2, 4 and 5."""
+
+import keras
+
+from rl_keras.models.initializers import ScaledHeNormal
+from rl_keras.seeds import derive_seed
+
+
+def simple_cnn(
+    input_shape=(32, 32, 3),
+    classes=10,
+    weights=None,
+    filters=256,
+    kernel_size=3,
+    padding="valid",
+    units=64,
+    init_scale=1.0,
+    seed=0,
+    name="simple_cnn",
+):
+    """Builds convolution, ReLU, flatten, dense, ReLU, dense; returns logits.
+
+    With the defaults it has 14,753,482 parameters.
+
+    Args:
+        input_shape: `(height, width, channels)`.
+        classes: units of the last layer, `head`.
+        weights: `None` for a random start, or the path of a weights file.
+        filters: filters of the layer `conv1`.
+        kernel_size: side of the square kernel of `conv1`.
+        padding: `"valid"` or `"same"`; the paper does not say which it used.
+        units: units of the layer `dense1`.
+        init_scale: see `ScaledHeNormal`.
+        seed: root seed; each layer derives its own by name.
+        name: name of the model.
+
+    Returns:
+        A functional `keras.Model` from images to logits `(batch, classes)`.
+
+    Reference:
+        Maennel et al., "What Do Neural Networks Learn When Trained With Random
+        Labels?", NeurIPS 2020, captions of Figures 2 and 4.
+
+    Example:
+        >>> [layer.name for layer in simple_cnn().layers]
+        ['image', 'conv1', 'flatten', 'dense1', 'head']
+    """
+
+    def init(layer):
+        return ScaledHeNormal(init_scale, seed=derive_seed(seed, "initial_weights", layer))
+
+    inputs = keras.Input(input_shape, name="image")
+    x = keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        padding=padding,
+        activation="relu",
+        kernel_initializer=init("conv1"),
+        name="conv1",
+    )(inputs)
+    x = keras.layers.Flatten(name="flatten")(x)
+    x = keras.layers.Dense(
+        units, activation="relu", kernel_initializer=init("dense1"), name="dense1"
+    )(x)
+    outputs = keras.layers.Dense(classes, kernel_initializer=init("head"), name="head")(x)
+    model = keras.Model(inputs, outputs, name=name)
+    if weights is not None:
+        model.load_weights(weights)
+    return model

@@ -1,0 +1,96 @@
+import keras
+import numpy as np
+import pytest
+
+from rl_keras.config import ModelConfig
+from rl_keras.errors import UsageError
+from rl_keras.models import ScaledHeNormal, build_model, mlp, simple_cnn
+
+
+def test_parameter_counts_are_the_papers():
+    assert simple_cnn().count_params() == 14_753_482
+    assert simple_cnn(padding="same").count_params() == 16_785_098
+    assert (
+        mlp((30,), widths=(2048, 256)).count_params() == 30 * 2048 + 2048 + 2048 * 256 + 256 + 2570
+    )
+
+
+def test_layer_names_are_pinned():
+    names = [layer.name for layer in simple_cnn((8, 8, 3), filters=2, units=3).layers]
+    assert names == ["image", "conv1", "flatten", "dense1", "head"]
+    assert [layer.name for layer in mlp((4, 4, 3), widths=(5, 6)).layers] == [
+        *("input", "flatten", "dense1", "dense2", "head"),
+    ]
+
+
+def test_same_seed_same_weights_and_another_seed_others():
+    def kernel(seed):
+        return (
+            simple_cnn((8, 8, 3), filters=4, units=3, seed=seed).get_layer("conv1").kernel.numpy()
+        )
+
+    np.testing.assert_array_equal(kernel(1), kernel(1))
+    assert np.all(kernel(1) != kernel(2))
+
+
+def test_a_layer_keeps_its_weights_when_others_change():
+    small, deep = mlp((6,), widths=(5,), seed=3), mlp((6,), widths=(5, 5), seed=3)
+    first = [model.get_layer("dense1").kernel.numpy() for model in (small, deep)]
+    np.testing.assert_array_equal(*first)
+    assert not np.array_equal(deep.get_layer("dense1").kernel[:5], deep.get_layer("dense2").kernel)
+
+
+def test_outputs_are_logits():
+    model = mlp((6,), classes=3, widths=(4,))
+    assert model.layers[-1].activation is keras.activations.linear
+    assert model(np.zeros((2, 6), "float32")).shape == (2, 3)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.372])
+def test_init_scale_multiplies_hes_standard_deviation(scale):
+    kernel = np.asarray(ScaledHeNormal(scale, seed=0)((3, 3, 8, 4096)))
+    expected = scale * np.sqrt(2 / 72)
+    # The standard error of a standard deviation from n draws is sd / sqrt(2 n).
+    assert abs(kernel.std() - expected) < 4 * expected / np.sqrt(2 * kernel.size)
+    assert np.abs(kernel).max() > 3 * expected  # not truncated
+
+
+def test_initializer_is_serializable():
+    again = keras.initializers.deserialize(
+        keras.initializers.serialize(ScaledHeNormal(0.5, seed=3))
+    )
+    assert isinstance(again, ScaledHeNormal)
+    np.testing.assert_array_equal(again((4, 4)), ScaledHeNormal(0.5, seed=3)((4, 4)))
+
+
+def test_initializer_refuses_a_scale_of_zero():
+    with pytest.raises(ValueError, match="`scale` must be positive. Received: scale=0"):
+        ScaledHeNormal(0)
+
+
+def test_weights_are_loaded_from_a_file(tmp_path):
+    trained = mlp((6,), widths=(4,), seed=1)
+    trained.save_weights(tmp_path / "a.weights.h5")
+    loaded = mlp((6,), widths=(4,), seed=2, weights=tmp_path / "a.weights.h5")
+    for one, other in zip(trained.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_build_model_passes_the_settings_on():
+    config = ModelConfig(filters=7, kernel_size=2, units=5, padding="same", init_scale=0.5)
+    model = build_model(config, (8, 8, 3), classes=4, seed=0)
+    assert model.get_layer("conv1").kernel.shape == (2, 2, 3, 7)
+    assert model.output_shape == (None, 4)
+    assert model.get_layer("head").kernel_initializer.get_config()["scale"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "message"),
+    [
+        (ModelConfig(), (30,), "--model=simple_cnn takes images; use --model=mlp for vectors"),
+        (ModelConfig(kernel_size=9), (8, 8, 3), "--kernel_size must not exceed the image, 8x8"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(config, shape, message):
+    with pytest.raises(UsageError, match=message):
+        build_model(config, shape, 10, seed=0)
