@@ -1,0 +1,19 @@
+"""Callbacks for `model.fit` that measure any built Keras model and never change it."""
+
+from rl_keras.callbacks.accuracy import IntervalLoss, ProbeAccuracy
+from rl_keras.callbacks.activations import ActivationTracker
+from rl_keras.callbacks.alignment import CovarianceAlignment
+from rl_keras.callbacks.schedules import Schedule, every, logarithmic
+from rl_keras.callbacks.writers import MetricLog, TensorBoardWriter
+
+__all__ = [
+    "ActivationTracker",
+    "CovarianceAlignment",
+    "IntervalLoss",
+    "MetricLog",
+    "ProbeAccuracy",
+    "Schedule",
+    "TensorBoardWriter",
+    "every",
+    "logarithmic",
+]

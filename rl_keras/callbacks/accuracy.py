@@ -1,0 +1,89 @@
+"""Accuracy on fixed examples at the granularity of steps, and the loss in between."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from rl_keras.callbacks.capture import forward
+from rl_keras.callbacks.measurement import Measurement
+from rl_keras.callbacks.schedules import Schedule
+
+
+class ProbeAccuracy(Measurement):
+    """Follows the accuracy on a fixed set of examples.
+
+    Keras's own training accuracy is a running mean over the epoch, of weights
+    that have since changed. This one is exact for the weights of its step.
+
+    Args:
+        inputs: array `(n, ...)`, scaled as in training.
+        labels: integer labels `(n,)`.
+        name: prefix of the metric, as in `"train_probe/accuracy"`.
+        schedule: when to measure, such as `every(20)`.
+        writers: where scalars go as well.
+        batch_size: examples in a forward pass.
+
+    Attributes:
+        records: structured array with fields `step` and `accuracy`.
+
+    Raises:
+        ValueError: if inputs and labels differ in number, or there are none.
+
+    Example:
+        >>> probe = ProbeAccuracy(images[:512], labels[:512], name="train_probe")
+        >>> model.fit(dataset, callbacks=[probe])
+        >>> probe.records["accuracy"]
+    """
+
+    def __init__(
+        self,
+        inputs: np.ndarray,
+        labels: np.ndarray,
+        name: str = "probe",
+        schedule: Schedule | None = None,
+        writers: Sequence = (),
+        batch_size: int = 256,
+    ):
+        super().__init__(schedule, writers)
+        if len(inputs) != len(labels) or len(labels) == 0:
+            raise ValueError(
+                "`inputs` and `labels` must be of the same positive length. "
+                f"Received: {len(inputs)} and {len(labels)}"
+            )
+        self.inputs = inputs
+        self.labels = np.asarray(labels)
+        self.name = name
+        self.batch_size = batch_size
+
+    def prepare(self):
+        self._predict = forward(self.model)
+
+    def measure(self, step):
+        accuracy = float(np.mean(self._predicted() == self.labels))
+        self.write_scalar(step, f"{self.name}/accuracy", accuracy)
+        return {"accuracy": accuracy}
+
+    def _predicted(self):
+        starts = range(0, len(self.inputs), self.batch_size)
+        outputs = (self._predict(self.inputs[i : i + self.batch_size]) for i in starts)
+        return np.concatenate(
+            [np.argmax(keras.ops.convert_to_numpy(output), axis=-1) for output in outputs]
+        )
+
+
+class IntervalLoss(Measurement):
+    """Writes the mean training loss since the previous reading.
+
+    Resets the model's metrics at each reading: they are means over the epoch
+    otherwise, and an epoch of ours is a whole stage.
+    """
+
+    def measure(self, step):
+        self.model.reset_metrics()
+        return {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.schedule.due(self._previous, self.current_step()):
+            self.write_scalar(self.current_step(), "train/loss", logs["loss"])
+        super().on_train_batch_end(batch, logs)

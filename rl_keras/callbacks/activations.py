@@ -1,0 +1,140 @@
+"""How many inputs does each unit respond to, while training and across the task switch?"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from keras import ops
+
+from rl_keras.callbacks.capture import (
+    alignable_layers,
+    batches_of_inputs,
+    capture,
+    named_layers,
+)
+from rl_keras.callbacks.measurement import Measurement
+from rl_keras.callbacks.schedules import Schedule
+from rl_keras.science.activity import LayerActivity, layer_activity
+
+
+class ActivationTracker(Measurement):
+    """Follows how many units of each layer are active, on a fixed batch of inputs.
+
+    A unit is active where the layer's output is positive. For a convolution each
+    position of each example counts as one input, since almost every channel is
+    active somewhere in an image. If the non-linearity is a layer of its own, name
+    that layer instead of the convolution before it.
+
+    Args:
+        data: the probe: an array `(n, ...)` or an iterable of batches, of which
+            the first `max_examples` examples are kept.
+        layers: names or paths of layers; by default all Conv2D and Dense layers
+            but the last, which is taken for the head.
+        schedule: when to measure, such as `every(20)`.
+        writers: where scalars go as well.
+        max_examples: size of the probe.
+
+    Attributes:
+        activity: by layer path, a structured array with fields `step`,
+            `fraction_active` `(units,)`, `mean_activation` `(units,)`,
+            `dead_units`, `rarely_active` and `effective_rank`.
+
+    Raises:
+        ValueError: when training begins, if there is no layer to track.
+
+    Reference:
+        Maennel et al., NeurIPS 2020, Figure 7.
+
+    Example:
+        >>> tracker = ActivationTracker(images[:256])
+        >>> model.fit(images, labels, callbacks=[tracker])
+        >>> tracker.activity["dense1"]["dead_units"]
+    """
+
+    def __init__(
+        self,
+        data,
+        layers: Sequence[str] | None = None,
+        schedule: Schedule | None = None,
+        writers: Sequence = (),
+        max_examples: int = 256,
+    ):
+        super().__init__(schedule, writers)
+        self.data = data
+        self.layers = layers
+        self.max_examples = max_examples
+
+    def prepare(self):
+        self._paths = self._find_paths()
+        layers = named_layers(self.model)
+        self._probe = list(batches_of_inputs(self.data, self.max_examples))
+        self._read = capture(self.model, [layers[path] for path in self._paths], _unit_sums)
+
+    def _find_paths(self):
+        if self.layers is None:
+            paths = list(alignable_layers(self.model))[:-1]
+            expected = "a Conv2D or Dense layer before the head"
+        else:
+            known = named_layers(self.model)
+            paths = list(self.layers)
+            missing = [path for path in paths if path not in known]
+            if missing:
+                raise ValueError(
+                    f"model {self.model.name!r} has no layer {missing[0]!r}. "
+                    f"Expected one of: {', '.join(known)}"
+                )
+            expected = "at least one layer in `layers`"
+        if not paths:
+            raise ValueError(
+                f"model {self.model.name!r} has no layer to track. Expected {expected}."
+            )
+        return paths
+
+    def measure(self, step):
+        record = {}
+        for path, activity in self.read_activity().items():
+            for name in ("dead_units", "rarely_active", "effective_rank"):
+                self.write_scalar(step, f"activity/{path}/{name}", getattr(activity, name))
+            for name, value in vars(activity).items():
+                record[f"{path}:{name}"] = value
+        return record
+
+    def read_activity(self) -> dict[str, LayerActivity]:
+        """Measures the model as it is now, by layer path."""
+        parts = [
+            [[ops.convert_to_numpy(value) for value in layer] for layer in self._read(batch)]
+            for batch in self._probe
+        ]
+        result = {}
+        for number, path in enumerate(self._paths):
+            active, total, positions, profiles = zip(*(part[number] for part in parts), strict=True)
+            count = float(np.sum(positions))
+            result[path] = layer_activity(
+                fraction_active=np.sum(active, axis=0, dtype=np.float64) / count,
+                mean_activation=np.sum(total, axis=0, dtype=np.float64) / count,
+                profile=np.concatenate(profiles),
+            )
+        return result
+
+    @property
+    def activity(self) -> dict[str, np.ndarray]:
+        records = self.records
+        result = {}
+        for path in self._paths:
+            names = ("dead_units", "rarely_active", "effective_rank")
+            names = ("fraction_active", "mean_activation", *names)
+            fields = {"step": records["step"]} | {n: records[f"{path}:{n}"] for n in names}
+            dtype = [(name, array.dtype, array.shape[1:]) for name, array in fields.items()]
+            result[path] = np.empty(len(records), dtype)
+            for name, array in fields.items():
+                result[path][name] = array
+        return result
+
+
+def _unit_sums(_, outputs):
+    """Sums over examples and positions, and each example's mean over positions."""
+    outputs = ops.cast(outputs, "float32")
+    units = outputs.shape[-1]
+    flat = ops.reshape(outputs, (-1, units))
+    active = ops.sum(ops.cast(flat > 0, "float32"), axis=0)
+    by_example = ops.reshape(outputs, (ops.shape(outputs)[0], -1, units))
+    return active, ops.sum(flat, axis=0), ops.shape(flat)[0], ops.mean(by_example, axis=1)

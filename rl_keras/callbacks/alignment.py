@@ -1,0 +1,194 @@
+"""Does the covariance of a layer's filters share its axes with the covariance of its inputs?"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from rl_keras.callbacks.capture import batches_of_inputs, capture, find_layer
+from rl_keras.callbacks.measurement import Measurement
+from rl_keras.callbacks.schedules import Schedule
+from rl_keras.callbacks.writers import image_grid
+from rl_keras.science.alignment import (
+    Eigenspaces,
+    eigenspaces,
+    filter_covariance,
+    misalignment,
+    random_basis_misalignment,
+    sampling_floor,
+)
+from rl_keras.science.filters import kernel_to_rows
+from rl_keras.science.patches import PatchMoments
+from rl_keras.science.transfer import transfer_function
+from rl_keras.seeds import derive_seed
+
+_SHOWN_RANKS = 5  # curves of f in TensorBoard; the arrays hold all of them
+
+
+class CovarianceAlignment(Measurement):
+    """Follows the alignment of one layer's filters with its inputs while training.
+
+    At each measurement it records the misalignment of the filter covariance with
+    the data's eigenbasis, the same with random orthonormal bases, the value that
+    perfectly aligned filters would show by sampling alone, and the transfer
+    function. Low misalignment says nothing by itself: fresh isotropic filters
+    score the floor in every basis. The evidence of learning is a random basis
+    that rises while the data basis stays at the floor.
+
+    Args:
+        data: what the layer's input moments are computed from: an array
+            `(n, ...)`, an iterable of batches such as a `tf.data.Dataset` of
+            `(image, label)`, or ready `PatchMoments` of the layer's own input.
+        layer: name, path or index of a Conv2D or Dense layer; the first by default.
+        schedule: when to measure, such as `every(20)`.
+        writers: where scalars and images go as well.
+        num_random_bases: random bases to average over.
+        seed: seed of the random bases.
+        max_examples: examples from which the input moments are computed, at most.
+        center_filters: subtract the mean filter. The theory gives filters mean
+            zero, so by default the second moment is used.
+
+    Attributes:
+        records: structured array with fields `step`, `data_basis`, `random_basis`
+            (mean over bases), `random_basis_sd`, `floor`, `weight_norm` and
+            `transfer` `(d,)`, f in the order of descending data eigenvalues.
+        spaces: eigenvalues and eigenvectors of the input covariance.
+        layer_path: the path of the measured layer.
+
+    Raises:
+        ValueError: when training begins, if no such layer exists, it is not a
+            plain Conv2D or Dense layer, or it has no more filters than input
+            dimensions, so that the misalignment is undefined.
+
+    Reference:
+        Maennel et al., NeurIPS 2020, Definitions 1 to 3 and Figures 2 and 4.
+
+    Example:
+        >>> alignment = CovarianceAlignment(dataset, layer="conv1", schedule=every(50))
+        >>> model.fit(dataset, callbacks=[alignment])
+        >>> alignment.records["data_basis"]
+    """
+
+    def __init__(
+        self,
+        data,
+        layer: str | int = 0,
+        schedule: Schedule | None = None,
+        writers: Sequence = (),
+        num_random_bases: int = 20,
+        seed: int = 0,
+        max_examples: int = 10_000,
+        center_filters: bool = False,
+    ):
+        super().__init__(schedule, writers)
+        self.data = data
+        self.layer = layer
+        self.num_random_bases = num_random_bases
+        self.seed = seed
+        self.max_examples = max_examples
+        self.center_filters = center_filters
+        self.layer_path: str | None = None
+        self.spaces: Eigenspaces | None = None
+
+    def prepare(self):
+        self.layer_path, self._layer = find_layer(self.model, self.layer)
+        rows = self.filter_rows()
+        num_filters, dim = rows.shape
+        self._floor = sampling_floor(num_filters, dim, centered=self.center_filters)
+        self._basis_seeds = [
+            derive_seed(self.seed, "random_basis", number)
+            for number in range(self.num_random_bases)
+        ]
+        self.spaces = None
+        if not isinstance(self.data, PatchMoments):
+            self._sample = next(batches_of_inputs(self.data, limit=8))
+        self._read_inputs = capture(self.model, [self._layer], _input_of)
+
+    def filter_rows(self) -> np.ndarray:
+        """Returns the layer's filters as rows `(num_filters, d)`."""
+        return kernel_to_rows(keras.ops.convert_to_numpy(self._layer.kernel))
+
+    def measure(self, step):
+        self._refresh_spaces()
+        rows = self.filter_rows()
+        cov = filter_covariance(rows, centered=self.center_filters)
+        random = [random_basis_misalignment(cov, seed) for seed in self._basis_seeds]
+        record = {
+            "data_basis": misalignment(self.spaces, cov),
+            "random_basis": float(np.mean(random)),
+            "random_basis_sd": float(np.std(random)),
+            "floor": self._floor,
+            "weight_norm": float(np.linalg.norm(rows)),
+        }
+        for name, value in record.items():
+            self.write_scalar(step, f"alignment/{self.layer_path}/{name}", value)
+        transfer = transfer_function(self.spaces, cov).values
+        self._write_transfer(step, transfer)
+        return {**record, "transfer": transfer}
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._write_images(self.current_step())
+
+    def on_train_end(self, logs=None):
+        super().on_train_end(logs)
+        self._write_images(self.current_step())
+
+    def _refresh_spaces(self):
+        """Recomputes the input covariance, unless the layer still sees the same inputs."""
+        if isinstance(self.data, PatchMoments):
+            if self.spaces is None:
+                self._set_moments(self.data)
+            return
+        seen = self._layer_inputs(self._sample)
+        if self.spaces is not None and np.array_equal(seen, self._seen):
+            return
+        self._seen = seen
+        moments = self._new_moments()
+        for batch in batches_of_inputs(self.data, self.max_examples):
+            moments.update(self._layer_inputs(batch))
+        self._set_moments(moments)
+
+    def _layer_inputs(self, batch):
+        inputs = keras.ops.convert_to_numpy(self._read_inputs(batch)[0])
+        if isinstance(self._layer, keras.layers.Dense):
+            # Dense acts on the last axis; earlier ones are further examples.
+            inputs = inputs.reshape(-1, inputs.shape[-1])
+        return inputs
+
+    def _new_moments(self):
+        if isinstance(self._layer, keras.layers.Dense):
+            return PatchMoments()
+        layer = self._layer
+        return PatchMoments(layer.kernel_size, strides=layer.strides, padding=layer.padding)
+
+    def _set_moments(self, moments):
+        dim = self.filter_rows().shape[1]
+        if moments.dim != dim:
+            raise ValueError(
+                f"`data` must be the input of layer {self.layer_path!r}, whose filters have {dim} "
+                f"entries. Received: moments of dimension {moments.dim}"
+            )
+        self.spaces = eigenspaces(moments.covariance())
+
+    def _write_transfer(self, step, transfer):
+        ranks = np.unique(np.linspace(1, len(transfer), _SHOWN_RANKS).astype(int))
+        for rank in ranks:
+            name = f"transfer/{self.layer_path}/rank_{rank:02d}"
+            for writer in self.writers:
+                if hasattr(writer, "image"):  # a picture channel means TensorBoard
+                    writer.scalar(step, name, transfer[rank - 1])
+
+    def _write_images(self, step):
+        shape = tuple(self._layer.kernel.shape[:-1])
+        if len(shape) != 3 or shape[-1] not in (1, 3):
+            return
+        pictures = {"filters": self.filter_rows()[:64], "eigenvectors": self.spaces.vectors.T}
+        for name, rows in pictures.items():
+            for writer in self.writers:
+                if hasattr(writer, "image"):
+                    writer.image(step, f"{name}/{self.layer_path}", image_grid(rows, shape))
+
+
+def _input_of(layer_input, layer_output):
+    return layer_input

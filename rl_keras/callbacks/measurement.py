@@ -1,0 +1,75 @@
+"""What all measuring callbacks share: the step counter, the schedule, the writers."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from rl_keras.callbacks.schedules import Schedule, every
+
+
+class Measurement(keras.callbacks.Callback):
+    """Calls `measure(step)` before the first step, when due, and after the last.
+
+    Measurements read the model and never write it. State is reset when training
+    begins, so that one object can serve several fits.
+
+    Args:
+        schedule: when to measure; every 100 steps if not given.
+        writers: objects with `scalar(step, name, value)`, such as `TensorBoardWriter`.
+
+    Attributes:
+        records: what was measured, a NumPy structured array with a field `step`.
+    """
+
+    def __init__(self, schedule: Schedule | None = None, writers: Sequence = ()):
+        super().__init__()
+        self.schedule = schedule or every(100)
+        self.writers = tuple(writers)
+        self._rows: list[dict] = []
+
+    def prepare(self) -> None:
+        """Checks the model and sets up the measurement; called when training begins."""
+
+    def measure(self, step: int) -> dict:
+        """Returns one record: numbers or arrays of fixed shape by name."""
+        raise NotImplementedError
+
+    @property
+    def records(self) -> np.ndarray:
+        if not self._rows:
+            raise ValueError("nothing is recorded yet; pass the callback to `model.fit` first.")
+        arrays = {name: np.array([row[name] for row in self._rows]) for name in self._rows[0]}
+        dtype = [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()]
+        records = np.empty(len(self._rows), dtype)
+        for name, array in arrays.items():
+            records[name] = array
+        return records
+
+    def write_scalar(self, step: int, name: str, value: float) -> None:
+        for writer in self.writers:
+            writer.scalar(step, name, float(value))
+
+    def current_step(self) -> int:
+        """Returns the number of optimiser steps done; batch counts mislead under executions."""
+        return int(self.model.optimizer.iterations.numpy())
+
+    def on_train_begin(self, logs=None):
+        self._rows = []
+        self.prepare()
+        self._previous = self.current_step()
+        self._record(self._previous)
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = self.current_step()
+        if self.schedule.due(self._previous, step):
+            self._record(step)
+        self._previous = step
+
+    def on_train_end(self, logs=None):
+        step = self.current_step()
+        if self._rows[-1]["step"] != step:
+            self._record(step)
+
+    def _record(self, step):
+        self._rows.append({"step": step, **self.measure(step)})
