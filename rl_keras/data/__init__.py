@@ -1,0 +1,1 @@
+"""Which image carries which label, and how both reach the network."""

@@ -1,0 +1,181 @@
+"""An image classification set prepared by TFDS: its identities and its images."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from rl_keras.data.slices import resolve_slice
+from rl_keras.errors import UsageError
+
+# Files are read one after another. TFDS's default interleaves them, and then the order within a
+# slice is not the order within the split, so that labels could not be matched by position.
+_FILE_ORDER = {"interleave_cycle_length": 1}
+# A bad checksum, a missing file, too few examples, bytes that are no image.
+_DAMAGE = (
+    tf.errors.DataLossError,
+    tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InvalidArgumentError,
+)
+
+
+class TfdsSource:
+    """A prepared data set with images and class labels.
+
+    Use `open_source`, which finds the builder.
+
+    Args:
+        name: as the user wrote it.
+        builder: a prepared `tfds.core.DatasetBuilder`.
+
+    Attributes:
+        name: as the user wrote it.
+        image_shape: `(height, width, channels)`.
+        dtype: of the images, uint8.
+        num_classes: number of classes.
+        class_names: list of that length.
+        splits: split name to number of examples.
+
+    Raises:
+        UsageError: not an image classification set, or not of one image size.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, name: str, builder):
+        self.name = name
+        self._builder = builder
+        self._image_key, self._label_key = supported_keys(name, builder.info)
+        features = builder.info.features
+        image, label = features[self._image_key], features[self._label_key]
+        self.image_shape = tuple(image.shape)
+        self.num_classes, self.class_names = label.num_classes, list(label.names)
+        self.splits = {split: info.num_examples for split, info in builder.info.splits.items()}
+        self._id_key = _id_key(features)
+        self._identities = {}
+
+    def slice_of(self, spec: str) -> tuple[tuple[str, int, int], ...]:
+        """Returns `(split, start, stop)` for each part of a TFDS slicing text.
+
+        Raises:
+            UsageError: a bad text, an unknown split or an empty slice.
+        """
+        return resolve_slice(spec, self._builder.info.splits)
+
+    def identify(self, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns ids and true labels of a whole split, in file order.
+
+        No image is decoded. The id is the data set's own feature `id` where it
+        has one, else the name TFDS gives it from its file and position.
+
+        Returns:
+            A bytes array `(n,)`, and an int64 array `(n,)` or `None` if no
+            example of the split has a label.
+
+        Raises:
+            UsageError: the files are damaged.
+        """
+        if split not in self._identities:
+            dataset = self._read(split, {self._label_key: True})
+            dataset = dataset.map(lambda example: (example["id"], example[self._label_key]))
+            ids, labels = [], []
+            with self.refusing_damage():
+                for some_ids, some_labels in dataset.batch(4096).as_numpy_iterator():
+                    ids.extend(some_ids)
+                    labels.extend(some_labels)
+            ids, labels = np.array(ids, np.bytes_), np.array(labels, np.int64)
+            for array in (ids, labels):
+                array.setflags(write=False)  # shared by every caller
+            self._identities[split] = ids, (labels if (labels >= 0).any() else None)
+        return self._identities[split]
+
+    def read(self, spec: str) -> tf.data.Dataset:
+        """Returns the examples of a slice in file order.
+
+        Position by position they match `identify` on the ranges of `slice_of`.
+        Wrap the iteration in `refusing_damage`.
+
+        Returns:
+            A dataset of dicts: `image` uint8 `(h, w, c)` and `id`.
+        """
+        dataset = None
+        for split, start, stop in self.slice_of(spec):
+            part = self._read(
+                tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
+                {self._image_key: True},
+            ).map(lambda example: {"image": example[self._image_key], "id": example["id"]})
+            dataset = part if dataset is None else dataset.concatenate(part)
+        return dataset
+
+    @contextlib.contextmanager
+    def refusing_damage(self):
+        """Turns TensorFlow's errors on unreadable files into `UsageError`."""
+        try:
+            yield
+        except _DAMAGE as error:
+            # TensorFlow wraps what happened into the names of the op and its node.
+            reason = str(error).strip().splitlines()[0].rpartition("}}")[2].partition(" [Op:")[0]
+            raise self._damaged(reason.strip()) from error
+
+    def _read(self, instruction, features):
+        if self._id_key:
+            features = {**features, self._id_key: True}
+        dataset = self._builder.as_dataset(
+            split=instruction,
+            decoders=tfds.decode.PartialDecoding(features),
+            read_config=tfds.ReadConfig(add_tfds_id=not self._id_key, **_FILE_ORDER),
+            shuffle_files=False,
+        )
+        key = self._id_key or "tfds_id"
+
+        def rename(example):
+            identity = example[key]
+            if identity.dtype != tf.string:
+                identity = tf.strings.as_string(identity)
+            return {**example, "id": identity}
+
+        return dataset.map(rename)
+
+    def _damaged(self, reason):
+        return UsageError(
+            f"The files of data set {self.name!r} are damaged: {reason}. Delete the folder and "
+            f"prepare it again. Received: {self._builder.data_dir}"
+        )
+
+
+def supported_keys(name: str, info) -> tuple[str, str]:
+    """Returns the names of the image and label features, for a set not yet prepared too.
+
+    Raises:
+        UsageError: not an image classification set, or not of one image size.
+    """
+    keys = info.supervised_keys
+    is_pair = isinstance(keys, tuple) and len(keys) == 2 and all(isinstance(k, str) for k in keys)
+    image, label = (info.features[key] for key in keys) if is_pair else (None, None)
+    if not isinstance(image, tfds.features.Image) or not isinstance(
+        label, tfds.features.ClassLabel
+    ):
+        reason = (
+            "The data set must be for image classification: its supervised_keys must name an Image "
+            "and a ClassLabel"
+        )
+    elif None in image.shape:
+        reason = "Images of varying size are not supported yet"
+    elif image.np_dtype != np.uint8:
+        reason = "Only images of 8-bit integers are supported"
+    else:
+        return keys
+    received = f"supervised_keys {keys}" + (f" and {image!r}" if image else "")
+    raise UsageError(
+        f"{reason}; choose another --dataset. Received: --dataset={name} with {received}"
+    )
+
+
+def _id_key(features):
+    if "id" not in features:
+        return None
+    feature = features["id"]
+    is_name = feature.shape == () and feature.np_dtype.kind in "iuOS"
+    return "id" if is_name else None

@@ -1,0 +1,37 @@
+"""What all tests share: two CPU devices, exact arithmetic, and prepared data."""
+
+import os
+import pathlib
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tensorflow as tf
+
+# Two devices, for tests of strategies; only possible before TensorFlow does anything.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+# On a GPU the short formats would blur numeric comparisons.
+tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+@pytest.fixture(scope="session")
+def patches_dir(tmp_path_factory):
+    """A data_dir in which `natural_patches` is prepared."""
+    from rl_keras.data.sources import open_source
+
+    data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
+    open_source("natural_patches", str(data_dir))
+    return str(data_dir)
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir():
+    """A data_dir in which CIFAR-10 lies; tests that ask for it are skipped without one."""
+    beside = pathlib.Path(__file__).parents[2] / "shared" / "tensorflow_datasets"
+    for folder in (os.environ.get("TFDS_DATA_DIR"), beside):
+        if folder and (pathlib.Path(folder) / "cifar10" / "3.0.2").is_dir():
+            return str(folder)
+    pytest.skip("CIFAR-10 is not prepared; name its folder in TFDS_DATA_DIR")
