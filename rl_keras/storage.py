@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -145,8 +146,15 @@ class RunDirectory:
             raise UsageError(
                 f"--workdir must be a folder. Received: {self.path}, a file on its way"
             )
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise UsageError(f"--workdir cannot be written; choose another. Received: {self.path}")
+        try:
+            # Permissions alone mislead: for the superuser, on read-only and on full disks.
+            with tempfile.TemporaryFile(dir=existing) as file:
+                file.write(b"0" * 4096)
+        except OSError as error:
+            raise UsageError(
+                f"--workdir cannot be written ({error.strerror}); choose another. "
+                f"Received: {self.path}"
+            ) from None
         if not self.path.exists() or not any(self.path.iterdir()):
             return
         if not self.config_path.exists():

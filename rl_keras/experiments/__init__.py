@@ -1,0 +1,1 @@
+"""The recipe: plan, train upstream, transform weights, train downstream, store."""

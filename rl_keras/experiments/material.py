@@ -1,0 +1,180 @@
+"""The examples of a run: read once, scaled in one way, labelled by seed."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from rl_keras.callbacks.capture import alignable_layers
+from rl_keras.data.examples import Examples, decoded_bytes, load_examples
+from rl_keras.data.label_table import LabelTable, label_table, load_labels, save_labels
+from rl_keras.data.labels import LabelMap
+from rl_keras.data.pipeline import (
+    eval_dataset,
+    image_batches,
+    streaming_dataset,
+    streaming_eval_dataset,
+    train_dataset,
+)
+from rl_keras.data.scaling import Scaling, fit_scaling
+from rl_keras.errors import UsageError
+from rl_keras.experiments.plan import Plan, StagePlan
+from rl_keras.science.patches import PatchMoments
+from rl_keras.seeds import derive_seed
+from rl_keras.storage import RunDirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """One slice of the data set; `examples` is `None` if it does not fit in memory."""
+
+    spec: str
+    num_examples: int
+    examples: Examples | None
+    first: Examples  # the first few, always in memory: probes and moments
+
+
+class Material:
+    """What all seeds and stages of a run share of the data.
+
+    Args:
+        plan: from `make_plan`.
+        directory: where label tables are kept.
+    """
+
+    def __init__(self, plan: Plan, directory: RunDirectory):
+        self.plan = plan
+        self.directory = directory
+        config = plan.config
+        self.upstream = self._read(config.upstream.split)
+        self.downstream = self._read(config.downstream.split)
+        self.test = self._read(config.data.test_split)
+        self.scaling: Scaling = self._fit_scaling()
+        self._tables: dict[tuple, LabelTable] = {}
+        self._moments: dict[str, PatchMoments] = {}
+
+    def _read(self, spec) -> Slice:
+        source, config = self.plan.source, self.plan.config
+        num = sum(stop - start for _, start, stop in source.slice_of(spec))
+        limit = max(config.measure.moment_examples, config.measure.probe_examples)
+        if decoded_bytes(source, spec) <= config.data.max_resident_mb * 2**20:
+            examples = load_examples(source, spec)
+            return Slice(spec, num, examples, examples)
+        return Slice(spec, num, None, load_examples(source, spec, limit=limit))
+
+    def _fit_scaling(self):
+        data = self.upstream
+        if data.examples is None:
+            return fit_scaling(self.plan.config.data.scaling, self.plan.source.read(data.spec))
+        return fit_scaling(self.plan.config.data.scaling, data.examples.images)
+
+    def slice_of(self, stage: StagePlan) -> Slice:
+        return self.upstream if stage.key.stage == "upstream" else self.downstream
+
+    def labels(self, stage: StagePlan, test: bool = False) -> LabelTable:
+        """Returns the label table of a stage's training or test slice."""
+        name, kind, seed = stage.key.stage, stage.key.labels, stage.key.seed
+        if (name, kind, seed, test) not in self._tables:
+            settings = stage.settings
+            label_map = LabelMap(
+                kind=kind,
+                seed=derive_seed(seed, "labels", name),
+                num_classes=stage.num_classes,
+                corruption=settings.corruption if kind == "partial" else 0.0,
+                corruption_kind=settings.corruption_kind,
+            )
+            spec = self.plan.config.data.test_split if test else settings.split
+            table = label_table(self.plan.source, spec, label_map)
+            self._tables[name, kind, seed, test] = table
+        return self._tables[name, kind, seed, test]
+
+    def checked_labels(self, stage: StagePlan) -> LabelTable:
+        """Returns the training labels of a stage, compared with those the folder holds.
+
+        Raises:
+            UsageError: if the folder holds other labels for this stage.
+        """
+        table = self.labels(stage)
+        path = self._labels_path(stage)
+        if path.exists() and load_labels(path).sha256 != table.sha256:
+            raise UsageError(
+                f"{path} holds other labels than the data set gives now; the data were prepared "
+                "differently or changed. Use the old --data_dir, or a new --workdir. "
+                f"Received: labels with SHA-256 {table.sha256[:12]}"
+            )
+        return table
+
+    def store_labels(self, stage: StagePlan) -> LabelTable:
+        """Writes the training labels of a stage, unless the folder holds them already."""
+        table = self.checked_labels(stage)
+        path = self._labels_path(stage)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_labels(path, table)
+        return table
+
+    def _labels_path(self, stage):
+        return self.directory.labels_path(stage.key.stage, stage.key.labels, stage.key.seed)
+
+    def train_dataset(self, stage: StagePlan):
+        """Returns the batches of a stage, the same for all starts of a seed."""
+        data, settings = self.slice_of(stage), stage.settings
+        table = self.labels(stage)
+        order = derive_seed(stage.key.seed, "order", stage.key.stage)
+        common = (self.scaling, settings.batch_size, stage.num_steps, order)
+        if data.examples is not None:
+            return train_dataset(data.examples, table.given, *common)
+        return streaming_dataset(
+            self.plan.source,
+            data.spec,
+            table.given,
+            *common,
+            shuffle_buffer=self.plan.config.data.shuffle_buffer,
+        )
+
+    def eval_dataset(self, stage: StagePlan, test: bool):
+        """Returns the whole training or test slice with given and true labels, once."""
+        data = self.test if test else self.slice_of(stage)
+        table = self.labels(stage, test)
+        common = (table.given, table.true, self.scaling, stage.settings.batch_size)
+        if data.examples is not None:
+            return eval_dataset(data.examples, *common)
+        return streaming_eval_dataset(self.plan.source, data.spec, *common)
+
+    def probe(self, stage: StagePlan, test: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the fixed scaled examples and given labels on which accuracy is followed."""
+        data = self.test if test else self.slice_of(stage)
+        table = self.labels(stage, test)
+        num = min(self.plan.config.measure.probe_examples, data.num_examples)
+        return self.scaled(data, num), table.given[:num]
+
+    def scaled(self, data: Slice, num: int) -> np.ndarray:
+        """Returns the first `num` examples of a slice as the network sees them."""
+        return np.concatenate(list(self._batches(data, num)))
+
+    def _batches(self, data: Slice, num: int) -> Iterator[np.ndarray]:
+        return image_batches(data.first, self.scaling, batch_size=256, limit=num)
+
+    def moments(self, stage: StagePlan, path: str, model):
+        """Returns what `CovarianceAlignment` needs of a stage's inputs.
+
+        For the first layer the moments are computed once for all seeds; deeper
+        layers see other inputs as training goes on, and get the images.
+        """
+        data = self.slice_of(stage)
+        num = min(self.plan.config.measure.moment_examples, data.num_examples)
+        if path == next(iter(alignable_layers(model))):
+            return self._first_layer_moments(stage.key.stage, path, model, num)
+        return self.scaled(data, num)
+
+    def _first_layer_moments(self, stage, path, model, num):
+        if stage not in self._moments:
+            layer = alignable_layers(model)[path]
+            moments = PatchMoments()
+            if hasattr(layer, "kernel_size"):
+                moments = PatchMoments(layer.kernel_size, layer.strides, layer.padding)
+            data = self.upstream if stage == "upstream" else self.downstream
+            for batch in self._batches(data, num):
+                moments.update(batch)
+            self._moments[stage] = moments
+        return self._moments[stage]

@@ -1,0 +1,275 @@
+"""What a run will do, worked out and checked before any of it is done."""
+
+import time
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from rl_keras.callbacks.capture import alignable_layers, find_layer, named_layers
+from rl_keras.config import ExperimentConfig, StageConfig
+from rl_keras.data.slices import check_disjoint
+from rl_keras.data.sources import open_source
+from rl_keras.errors import UsageError
+from rl_keras.experiments.transforms import transferred_variables
+from rl_keras.models import build_model
+from rl_keras.storage import StageKey
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage: its name, its settings, and the sizes that follow from the data."""
+
+    key: StageKey
+    settings: StageConfig
+    num_examples: int
+    num_classes: int
+    head_units: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.num_examples // self.settings.batch_size
+
+    @property
+    def num_steps(self) -> int:
+        return self.steps_per_epoch * self.settings.epochs
+
+    @property
+    def title(self) -> str:
+        key = self.key
+        parts = [key.stage, f"{key.labels} labels", key.start, f"seed {key.seed}"]
+        return ", ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All stages of a run in order, and what they share."""
+
+    config: ExperimentConfig
+    source: object
+    stages: tuple[StagePlan, ...]
+    transfer_layers: tuple[str, ...]
+    transferred: tuple[str, ...]
+    alignment_layers: tuple[str, ...]
+    num_parameters: int
+    multiplications: int
+
+    def upstream(self, seed: int) -> StagePlan:
+        return next(s for s in self.stages if s.key.stage == "upstream" and s.key.seed == seed)
+
+
+def make_plan(config: ExperimentConfig, num_replicas: int = 1) -> Plan:
+    """Opens the data, builds the model once, and checks everything against both.
+
+    Args:
+        config: the settings.
+        num_replicas: devices over which each batch is split.
+
+    Raises:
+        UsageError: for every contradiction between settings, data and model.
+    """
+    source = open_source(
+        config.data.dataset,
+        data_dir=config.data.data_dir or None,
+        download=config.data.download,
+        variances=config.data.gaussian_variances,
+        num_examples=config.data.gaussian_examples,
+    )
+    specs = {
+        "upstream_split": config.upstream.split,
+        "downstream_split": config.downstream.split,
+        "test_split": config.data.test_split,
+    }
+    check_disjoint(source, specs)
+    stages = tuple(_stages(config, source))
+    for stage in stages:
+        _check_stage(stage, config, num_replicas)
+    model = build_model(config.model, source.image_shape, stages[-1].head_units, seed=0)
+    transfer_layers = _transfer_layers(config, model)
+    paths = [variable.path for variable in model.weights]
+    return Plan(
+        config=config,
+        source=source,
+        stages=stages,
+        transfer_layers=transfer_layers,
+        transferred=tuple(transferred_variables(paths, transfer_layers, config.transfer)),
+        alignment_layers=_alignment_layers(config, model),
+        num_parameters=model.count_params(),
+        multiplications=_multiplications(model),
+    )
+
+
+def label_classes(labels: str, settings: StageConfig, source) -> int:
+    """Returns how many classes a label map draws from.
+
+    Raises:
+        UsageError: if the map needs true labels and the data set has none.
+    """
+    if labels == "random":
+        return settings.num_random_classes
+    if source.num_classes is None:
+        raise UsageError(
+            f"label map {labels!r} needs true labels, which --dataset={source.name} has not; "
+            "use random for --upstream_labels and --downstream_labels. "
+            f"Received: {labels}"
+        )
+    return source.num_classes
+
+
+def _stages(config, source):
+    for seed in config.run.seeds:
+        labels = config.upstream.labels[0]
+        yield _stage(StageKey("upstream", labels, "", seed), config.upstream, source)
+        for labels in config.downstream.labels:
+            for start in config.transfer.starts:
+                key = StageKey("downstream", labels, start, seed)
+                yield _stage(key, config.downstream, source)
+
+
+def _stage(key, settings, source):
+    num_classes = label_classes(key.labels, settings, source)
+    if settings.head_units and settings.head_units < num_classes:
+        raise UsageError(
+            f"--{key.stage}_head_units must be at least the {num_classes} classes of label map "
+            f"{key.labels!r}, or 0. Received: {settings.head_units}"
+        )
+    ranges = source.slice_of(settings.split)
+    return StagePlan(
+        key=key,
+        settings=settings,
+        num_examples=sum(stop - start for _, start, stop in ranges),
+        num_classes=num_classes,
+        head_units=settings.head_units or num_classes,
+    )
+
+
+def _check_stage(stage, config, num_replicas):
+    prefix, batch = stage.key.stage, stage.settings.batch_size
+    if batch > stage.num_examples:
+        raise UsageError(
+            f"--{prefix}_batch_size must not exceed the {stage.num_examples} examples of "
+            f"--{prefix}_split={stage.settings.split}. Received: {batch}"
+        )
+    if batch % num_replicas:
+        raise UsageError(
+            f"--{prefix}_batch_size must be divisible by the {num_replicas} replicas "
+            f"({batch} = {batch // num_replicas} * {num_replicas} + {batch % num_replicas}). "
+            f"Received: {batch}"
+        )
+    measure = config.measure
+    flags = ["probe_every"]
+    if measure.measure_schedule == "linear":
+        flags.append("measure_every")
+    for flag in flags:
+        if getattr(measure, flag) > stage.num_steps:
+            raise UsageError(
+                f"--{flag} never falls within the {prefix} stage of {stage.num_steps} steps "
+                f"({stage.settings.epochs} epochs of {stage.steps_per_epoch}). "
+                f"Received: {getattr(measure, flag)}"
+            )
+
+
+def _transfer_layers(config, model):
+    names = config.transfer.transfer_layers
+    candidates = list(alignable_layers(model))
+    if not names:
+        paths = candidates[:1]
+    elif names == ("all",):
+        paths = list(named_layers(model))[:-1]
+        paths = [path for path in paths if named_layers(model)[path].weights]
+    else:
+        paths = [_known_layer("transfer_layers", model, name) for name in names]
+    head = candidates[-1]
+    if head in paths:
+        raise UsageError(
+            f"--transfer_layers must leave the head {head!r} out; it is fresh in every start. "
+            f"Received: {','.join(names)}"
+        )
+    if "covariance" in config.transfer.starts:
+        for path in paths:
+            _check_rows("--starts=covariance with --transfer_layers", path, model)
+    return tuple(paths)
+
+
+def _alignment_layers(config, model):
+    names = config.measure.alignment_layers
+    if names == ("none",):
+        return ()
+    if not names:
+        names = tuple(alignable_layers(model))[:1]
+    paths = tuple(_known_layer("alignment_layers", model, name) for name in names)
+    for path in paths:
+        _check_rows("--alignment_layers", path, model)
+    return paths
+
+
+def _known_layer(flag, model, name):
+    try:
+        return find_layer(model, name)[0]
+    except ValueError as error:
+        raise UsageError(f"--{flag}: {error} Received: {name}") from None
+
+
+def _check_rows(what, path, model):
+    layer = named_layers(model)[path]
+    if not hasattr(layer, "kernel"):
+        return
+    *inputs, num_filters = layer.kernel.shape
+    dim = int(np.prod(inputs))
+    if num_filters <= dim:
+        raise UsageError(
+            f"{what} needs more filters than input dimensions ({dim}) in layer {path!r}; widen "
+            f"the layer or leave it out. Received: {num_filters} filters"
+        )
+
+
+def _multiplications(model):
+    """Counts the multiplications of one forward pass of one example."""
+    total = 0
+    for layer in alignable_layers(model).values():
+        kernel = int(np.prod(layer.kernel.shape))
+        positions = layer.output.shape[1:-1] if isinstance(layer, keras.layers.Conv2D) else ()
+        total += kernel * int(np.prod(positions))
+    return total
+
+
+def describe(plan: Plan) -> str:
+    """Returns the plan as text, with the steps and the cost of each stage."""
+    rate = _multiplication_rate()
+    source, config = plan.source, plan.config
+    lines = [
+        f"{config.run.experiment}: {len(plan.stages)} stages on {source.name} "
+        f"({'x'.join(map(str, source.image_shape))})",
+        f"model {config.model.model}: {plan.num_parameters:,} parameters, "
+        f"{plan.multiplications:,} multiplications an example",
+        f"transferred: {', '.join(plan.transferred)}; alignment of: "
+        f"{', '.join(plan.alignment_layers) or 'no layer'}",
+        "",
+    ]
+    seconds = 0.0
+    for number, stage in enumerate(plan.stages, start=1):
+        examples = stage.num_steps * stage.settings.batch_size
+        # Forward, gradient by weights, gradient by inputs: three passes.
+        cost = 3 * plan.multiplications * examples / rate
+        seconds += cost
+        lines.append(
+            f"[{number}/{len(plan.stages)}] {stage.title}: {stage.num_examples} examples, "
+            f"{stage.num_classes} classes, {stage.num_steps} steps of "
+            f"{stage.settings.batch_size}, about {max(1, round(cost))} s"
+        )
+    lines.append("")
+    lines.append(
+        f"about {seconds / 60:.1f} min of training in all on this CPU, from a matrix product "
+        "timed just now; measurements and start-up come on top"
+    )
+    return "\n".join(lines)
+
+
+def _multiplication_rate() -> float:
+    """Times a float32 matrix product; training reaches a good half of its rate."""
+    matrix = np.ones((1024, 1024), np.float32)
+    matrix @ matrix
+    begin = time.perf_counter()
+    for _ in range(4):
+        matrix @ matrix
+    return 0.5 * 4 * 1024**3 / (time.perf_counter() - begin)

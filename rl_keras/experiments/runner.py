@@ -1,0 +1,202 @@
+"""The whole experiment: random labels upstream, a transform of weights, a task downstream."""
+
+import sys
+import time
+
+import numpy as np
+
+from rl_keras.callbacks import MetricLog, TensorBoardWriter
+from rl_keras.callbacks.progress import Progress, RunProgress
+from rl_keras.callbacks.tensorboard import WeightHistograms
+from rl_keras.cli import to_flagfile
+from rl_keras.config import ExperimentConfig
+from rl_keras.errors import UsageError
+from rl_keras.experiments.evaluation import evaluate
+from rl_keras.experiments.header import write_run_header
+from rl_keras.experiments.material import Material
+from rl_keras.experiments.measures import Measures
+from rl_keras.experiments.plan import Plan, StagePlan, describe, make_plan
+from rl_keras.experiments.strategy import make_strategy
+from rl_keras.experiments.training import Trainer, fresh_weights, read_weights
+from rl_keras.experiments.transforms import Weights, starting_weights
+from rl_keras.seeds import derive_seed
+from rl_keras.storage import RunDirectory, read_arrays, write_arrays
+
+
+def run(config: ExperimentConfig) -> None:
+    """Trains every stage that is not finished, and collects the results.
+
+    Raises:
+        UsageError: before any training, for anything the user can put right.
+    """
+    directory = RunDirectory(config.run.workdir)
+    directory.check(config)
+    strategy = make_strategy(config.run)
+    plan = make_plan(config, strategy.num_replicas_in_sync)
+    if config.run.dry_run:
+        sys.stdout.write(describe(plan) + "\n")
+        return
+    material = Material(plan, directory)
+    experiment = Experiment(plan, material, directory, strategy)
+    experiment.check_finished()
+    directory.claim(config, to_flagfile(config))
+    for seed in config.run.seeds:
+        experiment.run_seed(seed)
+    directory.collect(stage.key for stage in plan.stages)
+
+
+class Experiment:
+    """Carries out the stages of a plan; each returns at once if it is finished."""
+
+    def __init__(self, plan: Plan, material: Material, directory: RunDirectory, strategy):
+        self.plan = plan
+        self.config = plan.config
+        self.material = material
+        self.directory = directory
+        self.strategy = strategy
+        self._trainers: dict[tuple, Trainer] = {}
+
+    def check_finished(self) -> None:
+        """Checks stored labels and results, and counts what is left to do.
+
+        Raises:
+            UsageError: if a finished stage was trained on other labels.
+        """
+        missing = []
+        for stage in self.plan.stages:
+            table = self.material.checked_labels(stage)
+            result = self.directory.read_result(stage.key)
+            if result is None:
+                missing.append(stage)
+            elif result["labels_sha256"] != table.sha256:
+                raise UsageError(
+                    f"stage {stage.key.name} was trained on other labels; use a new --workdir. "
+                    f"Received: labels with SHA-256 {table.sha256[:12]}"
+                )
+        for stage in missing:
+            upstream = self.plan.upstream(stage.key.seed)
+            path = self.directory.weights_path(upstream.key)
+            if upstream not in missing and path.exists():
+                read_arrays(path)  # refuses a damaged file now rather than after other stages
+        self.progress = RunProgress(
+            num_stages=len(missing),
+            num_examples=sum(s.num_steps * s.settings.batch_size for s in missing),
+        )
+
+    def run_seed(self, seed: int) -> None:
+        """Upstream once, then every downstream arm of this seed."""
+        stages = [stage for stage in self.plan.stages if stage.key.seed == seed]
+        upstream, *arms = stages
+        if all(self.directory.read_result(stage.key) is not None for stage in stages):
+            return
+        trained = self.upstream_weights(upstream)
+        for stage in arms:
+            if self.directory.read_result(stage.key) is None:
+                self.train(stage, self.initial_weights(stage, trained))
+
+    def upstream_weights(self, stage: StagePlan) -> Weights:
+        """Returns the trained upstream weights, from this run or an earlier one."""
+        path = self.directory.weights_path(stage.key)
+        if self.directory.read_result(stage.key) is None or not path.exists():
+            return self.train(stage, self._fresh(stage))
+        return read_arrays(path)
+
+    def initial_weights(self, stage: StagePlan, upstream: Weights) -> Weights:
+        """Returns the weights a downstream arm starts from."""
+        draws = derive_seed(stage.key.seed, "covariance_draws")
+        return starting_weights(
+            stage.key.start,
+            self._fresh(stage),
+            upstream,
+            list(self.plan.transferred),
+            np.random.default_rng(draws),
+        )
+
+    def train(self, stage: StagePlan, weights: Weights) -> Weights:
+        """Trains one stage, stores what it leaves, and returns the final weights."""
+        trainer = self._trainer(stage)
+        trainer.reset(weights)
+        log, writers, board = MetricLog(), [], None
+        if self.config.run.tensorboard:
+            board = TensorBoardWriter(self.directory.tensorboard_path(stage.key))
+            board.clear()
+            write_run_header(board, stage.key, self.config)
+            writers.append(board)
+        writers.append(log)
+        measures = Measures(stage, self.material, trainer.model, writers)
+        callbacks = [*measures.callbacks(), self._progress(stage)]
+        if board:
+            callbacks.append(WeightHistograms(board))
+        begin = time.monotonic()
+        trainer.fit(self.material.train_dataset(stage), callbacks)
+        seconds = time.monotonic() - begin
+        summary = self._summary(stage, trainer.model, measures, writers)
+        final = read_weights(trainer.model)
+        self._store(stage, summary, measures, log, final, seconds)
+        if board:
+            board.close()
+        return final
+
+    def _fresh(self, stage):
+        seed = derive_seed(stage.key.seed, "initial_weights", stage.key.stage)
+        return fresh_weights(self.config, self.plan.source.image_shape, stage.head_units, seed)
+
+    def _trainer(self, stage):
+        settings = stage.settings
+        key = (
+            stage.head_units,
+            settings.learning_rate,
+            settings.momentum,
+            settings.steps_per_execution,
+        )
+        if key not in self._trainers:
+            shape = self.plan.source.image_shape
+            self._trainers[key] = Trainer(
+                self.config, settings, shape, stage.head_units, self.strategy
+            )
+        return self._trainers[key]
+
+    def _progress(self, stage):
+        return Progress(
+            self.progress,
+            stage.title,
+            stage.settings.batch_size,
+            stage.steps_per_epoch,
+            stage.num_steps,
+        )
+
+    def _summary(self, stage, model, measures, writers):
+        """Evaluates on the whole slices and returns the stage's row of `summary.csv`."""
+        final = {}
+        for name in ("train", "test"):
+            scores = evaluate(model, self.material.eval_dataset(stage, test=name == "test"))
+            for kind, value in scores.items():
+                final[f"final_{name}_{kind}"] = None if np.isnan(value) else value
+                if not np.isnan(value):
+                    for writer in writers:
+                        writer.scalar(stage.num_steps, f"final/{name}_{kind}", value)
+        key = stage.key
+        return {
+            "start": key.start,
+            "labels": key.labels,
+            "seed": key.seed,
+            "steps": stage.num_steps,
+            **final,
+            **measures.summary(),
+        }
+
+    def _store(self, stage, summary, measures, log, weights, seconds):
+        key, table = stage.key, self.material.store_labels(stage)
+        if key.stage == "upstream" or self.config.run.keep_weights == "all":
+            write_arrays(self.directory.weights_path(key), weights)
+        result = {
+            "summary": summary,
+            "num_classes": stage.num_classes,
+            "num_examples": stage.num_examples,
+            "labels_sha256": table.sha256,
+            "labels_nominal_rate": table.nominal_rate,
+            "labels_realised_rate": table.realised_rate,
+            "transferred": list(self.plan.transferred) if key.start != "scratch" else [],
+            "train_seconds": round(seconds, 2),
+        }
+        self.directory.finish_stage(key, result, log.rows, measures.arrays())

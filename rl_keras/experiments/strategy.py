@@ -1,0 +1,48 @@
+"""On which devices a run trains."""
+
+import tensorflow as tf
+
+from rl_keras.config import RunConfig
+from rl_keras.errors import UsageError
+
+
+def make_strategy(config: RunConfig) -> tf.distribute.Strategy:
+    """Returns the distribution strategy that the settings ask for.
+
+    Must be called before any other TensorFlow operation, since logical devices
+    cannot be made afterwards.
+
+    Raises:
+        UsageError: if the devices are not there.
+    """
+    if config.num_logical_cpus > 1:
+        _split_cpu(config.num_logical_cpus)
+    gpus = tf.config.list_logical_devices("GPU")
+    if config.strategy == "cpu" or (config.strategy == "auto" and not gpus):
+        if config.num_logical_cpus > 1:
+            raise UsageError(
+                "--num_logical_cpus above 1 needs --strategy=mirrored. "
+                f"Received: --strategy={config.strategy}"
+            )
+        return tf.distribute.OneDeviceStrategy("/cpu:0") if gpus else tf.distribute.get_strategy()
+    if config.strategy == "auto" and len(gpus) == 1:
+        return tf.distribute.get_strategy()
+    devices = gpus or tf.config.list_logical_devices("CPU")[: config.num_logical_cpus]
+    # Reduction to one device: the default collectives fail with several steps per
+    # execution on CPUs, and with a second strategy in the same process.
+    reduce = None if gpus else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy([d.name for d in devices], cross_device_ops=reduce)
+
+
+def _split_cpu(number):
+    cpus = tf.config.list_physical_devices("CPU")
+    if len(tf.config.get_logical_device_configuration(cpus[0]) or []) == number:
+        return
+    configuration = [tf.config.LogicalDeviceConfiguration() for _ in range(number)]
+    try:
+        tf.config.set_logical_device_configuration(cpus[0], configuration)
+    except RuntimeError:
+        raise UsageError(
+            "--num_logical_cpus must be set before TensorFlow has started in this process. "
+            f"Received: {number}"
+        ) from None

@@ -1,0 +1,160 @@
+"""What did the network learn from random labels, and does it help downstream?
+
+Upper row: does the start change how fast the network trains downstream, and do
+its filters align with the data while it trains upstream (misalignment, Figure
+2)? Lower row: how do the units of the last hidden layer fare across the task
+switch (Figure 7), and how much do the filters grow along each direction of the
+data (transfer function, Figure 4)?
+
+Flagfile: flags/quickstart.cfg, and any other with --figures=overview.
+
+Reference:
+    Maennel et al., NeurIPS 2020, arXiv 2006.10455.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from rl_keras.figures import panels, style
+from rl_keras.figures.curves import Curve, mean_curve, to_rows
+from rl_keras.figures.reading import Results, chance_level, footer
+from rl_keras.storage import RunDirectory, StageKey
+
+NAME = "overview"
+_SMALLEST = 1e-10  # eigenvalues below this share of the largest are rounding
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns the plotted numbers of all panels, as `curves.to_rows` lays them out.
+
+    The panels are `accuracy`, `misalignment`, `activity` and `transfer`. Bounds
+    are 95% intervals of the mean over seeds; those of `random_basis` are one
+    standard deviation over random bases and seeds.
+
+    Args:
+        run: the folder of the run.
+
+    Returns:
+        One dictionary for each point, all with the same keys.
+
+    Raises:
+        UsageError: if no stage is finished.
+    """
+    results = Results(run)
+    return to_rows(_curves(results), results.config.run.seeds)
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished.
+
+    Args:
+        run: the folder of the run.
+
+    Returns:
+        The written paths, and notes on what is missing.
+
+    Raises:
+        UsageError: if no stage is finished.
+    """
+    results = Results(run)
+    curves = _curves(results)
+    kinds, upstream = results.config.downstream.labels, results.config.upstream.labels[0]
+    with style.context():
+        figure, axes = style.subplots(len(kinds) + 1, rows=[(2.2, 1.2), (2.2, 1.1)])
+        for column, labels in enumerate(kinds):
+            panels.accuracy(axes[0, column], labels, _of("accuracy", curves))
+            panels.activity(axes[1, column], labels, _of("activity", curves))
+        logarithmic = results.config.measure.measure_schedule == "logarithmic"
+        panels.misalignment(axes[0, -1], upstream, _of("misalignment", curves), logarithmic)
+        panels.transfer(axes[1, -1], upstream, _of("transfer", curves))
+        style.finish(figure, axes.flat, footer(results))
+        table = to_rows(curves, results.config.run.seeds)
+        return style.save(figure, run, NAME, table), results.notes
+
+
+def _of(panel, curves):
+    return [curve for curve in curves if curve.panel == panel]
+
+
+def _curves(results) -> list[Curve]:
+    kinds = results.config.downstream.labels
+    curves = [curve for labels in kinds for curve in _accuracy(results, labels)]
+    curves += _alignment(results)
+    return curves + list(_activity(results))
+
+
+def _accuracy(results, labels):
+    every = []
+    for start in results.config.transfer.starts:
+        keys = results.keys("downstream", labels, start)
+        every += keys
+        for probe in ("train", "test"):
+            stack = results.stack(keys, f"probe/{probe}", "accuracy")
+            if stack:
+                yield mean_curve("accuracy", keys[0], f"{probe}_probe", *stack)
+    yield from chance_level(results, "accuracy", every)
+
+
+def _alignment(results):
+    keys = results.keys("upstream", results.config.upstream.labels[0])
+    for layer in results.layers("alignment")[:1]:
+        prefix = f"alignment/{layer}"
+        for name in ("data_basis", "random_basis", "floor"):
+            stack = results.stack(keys, prefix, name)
+            if stack:
+                curve = mean_curve("misalignment", keys[0], f"{layer}/{name}", *stack)
+                if name == "random_basis":
+                    curve = _with_spread(curve, results.stack(keys, prefix, "random_basis_sd")[2])
+                yield curve
+        yield from _transfer(results, keys, layer)
+
+
+def _with_spread(curve, deviations):
+    """Bounds of one standard deviation over all random bases of all seeds."""
+    spread = np.sqrt(np.mean(deviations**2, axis=0) + np.var(curve.values, axis=0))
+    return replace(curve, low=curve.mean - spread, high=curve.mean + spread)
+
+
+def _transfer(results, keys, layer):
+    stack = results.stack(keys, f"alignment/{layer}", "transfer")
+    if not stack:
+        return
+    seeds, steps, values = stack
+    measured = [results.arrays(key) for key in keys if key.seed in seeds]
+    eigenvalues = np.mean([a[f"alignment/{layer}/eigenvalues"] for a in measured], axis=0)
+    kept = eigenvalues > _SMALLEST * eigenvalues[0]
+    name, eigenvalues, values = f"{layer}/transfer", eigenvalues[kept], values[:, :, kept]
+    for place in sorted({0, len(steps) // 2, len(steps) - 1}):
+        yield mean_curve(
+            "transfer", keys[0], name, seeds, steps[place], values[:, place], x=eigenvalues
+        )
+    start = values[:, 0].mean(axis=1)
+    yield mean_curve("transfer", keys[0], f"{layer}/initial_level", seeds, steps[0], start)
+
+
+def _activity(results):
+    """The last hidden layer before, at and after the switch, and of a fresh network."""
+    stages = [(StageKey("upstream", results.config.upstream.labels[0], "", 0), (-1,))]
+    for labels in results.config.downstream.labels:
+        stages.append((StageKey("downstream", labels, "pretrained", 0), (0, -1)))
+        stages.append((StageKey("downstream", labels, "scratch", 0), (0,)))
+    for layer in results.layers("activity")[-1:]:
+        for kind, places in stages:
+            keys = results.keys(kind.stage, kind.labels, kind.start)
+            units = results.stack(keys, f"activity/{layer}", "fraction_active")
+            rare = results.stack(keys, f"activity/{layer}", "rarely_active")
+            for place in places if units and rare else ():
+                yield _sorted_units(layer, kind, units, place)
+                seeds, steps, shares = rare
+                name, step = f"{layer}/share_rarely_active", steps[place]
+                yield mean_curve("activity", kind, name, seeds, step, shares[:, place])
+
+
+def _sorted_units(layer, kind, stack, place):
+    seeds, steps, values = stack
+    fractions = np.sort(values[:, place], axis=1)[:, ::-1]
+    percent = 100 * (np.arange(fractions.shape[1]) + 0.5) / fractions.shape[1]
+    name = f"{layer}/fraction_active"
+    return mean_curve("activity", kind, name, seeds, steps[place], fractions, x=percent)

@@ -1,0 +1,116 @@
+"""Panels: each function draws some curves into one pair of axes."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from rl_keras.figures import style
+from rl_keras.figures.curves import Curve
+
+RARE = 0.01  # a unit that responds to a smaller share of its inputs is rarely active
+_LOWEST = 1e-3  # end of the axis of activity
+_WIDE_RANGE = 20  # ratio of largest to smallest misalignment that asks for a logarithmic axis
+_BASES = {
+    "random_basis": (style.MIDDLE, "random bases (± 1 sd)", 1),
+    "data_basis": (style.LAST, "basis of the data", style.MIN_SEEDS),
+    "floor": (style.REFERENCE, "sampling floor (mean)", 1),
+}
+
+
+def accuracy(ax: Axes, labels: str, curves: Sequence[Curve], test: bool = True) -> None:
+    """Draws accuracy against steps: a band for each start, the test probe as a thin line."""
+    curves = [curve for curve in curves if curve.labels == labels]
+    ax.set_title(f"Training downstream, {style.LABELS[labels]}")
+    if not curves:
+        return style.empty(ax, "no stage is finished")
+    for curve in curves:
+        if curve.quantity == "train_probe":
+            style.band(ax, curve, style.STARTS[curve.start], style.STARTS[curve.start].label)
+        elif curve.quantity == "test_probe" and test:
+            style.thin(ax, curve, style.STARTS[curve.start])
+        elif curve.quantity == "chance":
+            style.level(ax, curve.mean[0], "chance")
+    name = "accuracy" if test else "train accuracy"
+    ax.set(xlabel="optimiser steps", ylabel=f"{name} (fraction of the probe set)", ylim=(0, 1.02))
+    style.legend(ax, columns=2, note="thin, hollow: test probe" if test else "")
+
+
+def misalignment(
+    ax: Axes, labels: str, curves: Sequence[Curve], logarithmic_steps: bool = False
+) -> None:
+    """Draws misalignment with the data against steps, and the values that give it a meaning."""
+    ax.set_title(f"Alignment upstream, {style.LABELS[labels]}")
+    if not curves:
+        return style.empty(ax, "alignment: not measured")
+    for curve in curves:
+        layer, _, name = curve.quantity.rpartition("/")
+        look, text, min_seeds = _BASES[name]
+        style.band(ax, curve, look, text, min_seeds=min_seeds)
+    values = np.concatenate([curve.mean for curve in curves])
+    if values.min() > 0 and values.max() > _WIDE_RANGE * values.min():
+        ax.set_yscale("log")
+    else:
+        _start_at_zero(ax)
+    if logarithmic_steps:
+        ax.set_xscale("symlog", linthresh=1)
+        ax.set_xlim(left=-0.2)
+    ax.set(xlabel="optimiser steps", ylabel=f"misalignment $m$ of {layer} (nats)")
+    style.legend(ax, columns=2)
+
+
+def transfer(ax: Axes, labels: str, curves: Sequence[Curve]) -> None:
+    """Draws the transfer function f at the first, a middle and the last measurement."""
+    ax.set_title(f"Transfer function upstream, {style.LABELS[labels]}")
+    if not curves:
+        return style.empty(ax, "alignment: not measured")
+    layer = curves[0].quantity.rpartition("/")[0]
+    functions = [curve for curve in curves if curve.quantity.endswith("/transfer")]
+    looks = {1: [style.LAST], 2: [style.FIRST, style.LAST]}.get(
+        len(functions), [style.FIRST, style.MIDDLE, style.LAST]
+    )
+    for curve, look in zip(functions, looks, strict=True):
+        style.band(ax, curve, look, f"step {curve.steps[0]}")
+    style.level(ax, curves[-1].mean[0], "initial\nlevel")
+    ax.set_xscale("log")
+    _start_at_zero(ax)
+    ax.set(xlabel="eigenvalue of the data covariance", ylabel=f"$f$ of {layer} (sd of weights)")
+    style.legend(ax, columns=2)
+
+
+def activity(ax: Axes, labels: str, curves: Sequence[Curve]) -> None:
+    """Draws the share of inputs to which each unit responds, units sorted."""
+    ax.set_title(f"Units at the switch to {style.LABELS[labels]}")
+    curves = [curve for curve in curves if not curve.start or curve.labels == labels]
+    units = [curve for curve in curves if curve.quantity.endswith("/fraction_active")]
+    shares = [curve for curve in curves if curve.quantity.endswith("/share_rarely_active")]
+    if not units:
+        return style.empty(ax, "activity: not measured")
+    layer = units[0].quantity.rpartition("/")[0]
+    for curve, share in zip(units, shares, strict=True):
+        look, name = _moment(curve)
+        text = f"{name}: {share.mean[0]:.0%} rarely active"
+        style.band(ax, curve, look, text, minimum=_LOWEST, min_seeds=math.inf)
+    ax.axhspan(_LOWEST, RARE, color="0.9", linewidth=0, zorder=0)
+    style.side_note(ax, math.sqrt(_LOWEST * RARE), "rarely\nactive")
+    ax.set_yscale("log")
+    ax.set(xlim=(0, 100), ylim=(0.9 * _LOWEST, 1.15))
+    ax.set_xlabel(f"units of {layer}, most active first (%)")
+    ax.set_ylabel(f"share of inputs active on (≥ {_LOWEST})")
+    style.legend(ax, columns=1)
+
+
+def _start_at_zero(ax):
+    ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
+
+
+def _moment(curve):
+    step = int(curve.steps[0])
+    if not curve.start:
+        return style.MIDDLE, f"upstream, step {step}"
+    if curve.start == "scratch":
+        return style.REFERENCE, "from scratch, step 0"
+    if step == 0:
+        return style.FIRST, "after the switch, step 0"
+    return style.LAST, f"downstream, step {step}"

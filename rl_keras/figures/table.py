@@ -1,0 +1,64 @@
+"""The table that closes a run: which start trained best, and how sure is that?"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+from rl_keras.science.intervals import mean_interval
+
+_HEADER = ("labels", "start", "train %", "test %", "steps to 80%", "area %")
+_COLUMNS = (  # column of summary.csv, factor, decimals
+    ("final_train_accuracy", 100, 1),
+    ("final_test_accuracy", 100, 1),
+    ("steps_to_80", 1, 0),
+    ("area_under_train_curve", 100, 1),
+)
+
+
+def summary_table(rows: Iterable[Mapping]) -> str:
+    """Lays out the summary of a run, one line for each label kind and start.
+
+    Args:
+        rows: rows of `summary.csv`, as `RunDirectory.read_summary` returns them.
+
+    Returns:
+        Lines of at most 110 characters. A cell is a mean over seeds with its 95%
+        interval; where some seed never reached an accuracy of 80% it is the mean
+        over those which did and their number.
+
+    Example:
+        >>> summary_table([]).splitlines()[0].split()[:2]
+        ['labels', 'start']
+    """
+    groups: dict[tuple, list] = {}
+    for row in rows:
+        groups.setdefault((row["labels"], row["start"]), []).append(row)
+    lines = [_HEADER]
+    for names, group in groups.items():
+        numbers = (_cell(group, column, scale, digits) for column, scale, digits in _COLUMNS)
+        lines.append((*names, *numbers))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sizes = sorted({len(group) for group in groups.values()})
+    seeds = f"Mean [95% interval] over {' or '.join(map(str, sizes))} seeds"
+    if sizes == [1]:
+        seeds = "One seed"
+    note = f"{seeds}; (n of N): n seeds have a value; area: mean train accuracy."
+    return "\n".join([*(_aligned(cells, widths) for cells in lines), note])
+
+
+def _cell(group, column, scale, digits):
+    """The mean over seeds with its interval; an empty cell is a seed without a value."""
+    values = [scale * float(row[column]) for row in group if row[column] not in (None, "")]
+    values = [value for value in values if math.isfinite(value)]
+    if len(values) < len(group):
+        mean = f"{sum(values) / len(values):.{digits}f}" if values else "-"
+        return f"{mean} ({len(values)} of {len(group)})"
+    interval = mean_interval(values)
+    if interval.num == 1:
+        return f"{interval.mean:.{digits}f}"
+    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def _aligned(cells, widths):
+    names = (cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False))
+    numbers = (cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True))
+    return "  ".join((*names, *numbers)).rstrip()

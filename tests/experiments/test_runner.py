@@ -1,0 +1,196 @@
+"""The whole recipe on a few small images: what it leaves, what it reuses, what arms share."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import main
+from rl_keras.config import STARTS, from_values
+from rl_keras.data.label_table import load_labels
+from rl_keras.experiments.material import Material
+from rl_keras.experiments.plan import describe, make_plan
+from rl_keras.storage import RunDirectory, StageKey, read_arrays
+
+SMALL = (
+    "--upstream_split=train[:40] --downstream_split=train[40:80] --test_split=test[:25] "
+    "--upstream_batch_size=10 --downstream_batch_size=10 --upstream_epochs=2 --downstream_epochs=2 "
+    "--probe_every=4 --measure_every=4 --filters=32 --units=4 --downstream_labels=true,random "
+    "--upstream_num_random_classes=5 --seeds=0,1 --keep_weights=all"
+).split()
+
+
+def run(workdir, data_dir, *flags):
+    status = main.main([*SMALL, f"--workdir={workdir}", f"--data_dir={data_dir}", *flags])
+    assert status == 0
+    return RunDirectory(workdir)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, patches_dir):
+    return run(tmp_path_factory.mktemp("runs") / "a", patches_dir)
+
+
+def arms(seed=0, labels="true"):
+    return {start: StageKey("downstream", labels, start, seed) for start in STARTS}
+
+
+def test_the_folder_is_as_documented(finished):
+    names = {path.name for path in finished.path.iterdir()}
+    assert names == {
+        *("config.json", "flags.cfg", "labels", "metrics.jsonl", "summary.csv"),
+        *("arrays", "figures", "tensorboard", "stages"),
+    }
+    assert {path.name for path in finished.figures_path.iterdir()} == {
+        *("overview.png", "overview.csv"),
+    }
+    assert len(list((finished.path / "tensorboard").glob("*/events*"))) == 2 + 2 * 2 * 4
+
+
+def test_every_line_of_the_log_has_the_documented_keys(finished):
+    rows = finished.read_metrics()
+    keys = {"stage", "labels", "start", "seed", "step", "name", "value"}
+    assert all(set(row) == keys for row in rows)
+    names = {row["name"] for row in rows}
+    assert {
+        *("train_probe/accuracy", "test_probe/accuracy", "train/loss"),
+        *("alignment/conv1/data_basis", "alignment/conv1/random_basis", "alignment/conv1/floor"),
+        *("activity/conv1/dead_units", "activity/dense1/rarely_active", "final/test_accuracy"),
+    } <= names
+
+
+def test_summary_has_a_row_for_each_start_label_kind_and_seed(finished):
+    rows = finished.read_summary()
+    found = {(row["start"], row["labels"], row["seed"]) for row in rows}
+    expected = {(s, kind, n) for s in STARTS for kind in ("true", "random") for n in ("0", "1")}
+    assert found == expected and len(rows) == 16
+
+
+def test_arms_start_from_the_same_weights_but_for_the_transferred_kernel(finished, patches_dir):
+    from rl_keras.experiments.runner import Experiment
+    from rl_keras.experiments.strategy import make_strategy
+
+    config = finished.read_config()
+    plan = make_plan(config)
+    experiment = Experiment(plan, Material(plan, finished), finished, make_strategy(config.run))
+    upstream = read_arrays(finished.weights_path(plan.upstream(0).key))
+    stages = {s.key.start: s for s in plan.stages if s.key in arms().values()}
+    weights = {start: experiment.initial_weights(stages[start], upstream) for start in STARTS}
+    assert plan.transferred == ("conv1/kernel",)
+    for start in STARTS[1:]:
+        for path, value in weights["scratch"].items():
+            same = np.array_equal(value, weights[start][path])
+            assert same != (path == "conv1/kernel"), (start, path)
+    # The head is fresh: another number of classes here, and other values in general.
+    assert weights["pretrained"]["head/kernel"].shape != upstream["head/kernel"].shape
+    assert not np.array_equal(weights["pretrained"]["dense1/kernel"], upstream["dense1/kernel"])
+
+
+def test_arms_of_a_seed_share_labels_and_seeds_differ(finished):
+    true, other = (load_labels(finished.labels_path("upstream", "random", seed)) for seed in (0, 1))
+    assert true.sha256 != other.sha256
+    assert true.given.max() < 5
+    results = [finished.read_result(key) for key in arms().values()]
+    assert len({result["labels_sha256"] for result in results}) == 1
+
+
+def test_a_second_run_trains_nothing_and_changes_nothing(finished, patches_dir, monkeypatch):
+    from rl_keras.experiments.training import Trainer
+
+    monkeypatch.setattr(Trainer, "fit", lambda *_: pytest.fail("trained again"))
+    files = [finished.metrics_path, finished.summary_path, *finished.path.glob("figures/*.csv")]
+    before = [path.read_bytes() for path in files]
+    run(finished.path, patches_dir)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_a_missing_stage_is_trained_again_with_the_same_result(finished, patches_dir, tmp_path):
+    shutil.copytree(finished.path, tmp_path / "run")
+    key = arms(seed=1)["covariance"]
+    copy = RunDirectory(tmp_path / "run")
+    shutil.rmtree(copy.stage_path(key))
+    run(copy.path, patches_dir)
+    for name in ("metrics_path", "summary_path"):
+        assert getattr(copy, name).read_bytes() == getattr(finished, name).read_bytes()
+    weights = [read_arrays(directory.weights_path(key)) for directory in (copy, finished)]
+    for path in weights[0]:
+        np.testing.assert_array_equal(weights[0][path], weights[1][path])
+
+
+def test_a_run_repeats_from_its_own_folder(finished, patches_dir, tmp_path):
+    flags = [f"--flagfile={finished.flagfile_path}", f"--workdir={tmp_path / 'again'}", "--seeds=1"]
+    assert main.main(flags) == 0
+    again = RunDirectory(tmp_path / "again")
+    expected = [row for row in finished.read_summary() if row["seed"] == "1"]
+    assert again.read_summary() == expected
+
+
+def test_steps_per_execution_change_nothing(finished, patches_dir, tmp_path):
+    flags = ["--upstream_steps_per_execution=4", "--downstream_steps_per_execution=4", "--seeds=0"]
+    again = run(tmp_path / "run", patches_dir, *flags)
+    key = arms()["pretrained"]
+    weights = [read_arrays(directory.weights_path(key)) for directory in (again, finished)]
+    for path in weights[0]:
+        np.testing.assert_array_equal(weights[0][path], weights[1][path])
+    expected = [row for row in finished.read_metrics() if row["seed"] == 0]
+    assert again.read_metrics() == expected
+
+
+def test_streaming_gives_the_same_contract(patches_dir, tmp_path):
+    run_ = run(
+        tmp_path / "run", patches_dir, "--max_resident_mb=0", "--seeds=0", "--starts=scratch"
+    )
+    assert len(run_.read_summary()) == 2
+
+
+def test_two_replicas_run_the_whole_experiment(patches_dir, tmp_path):
+    flags = ["--strategy=mirrored", "--num_logical_cpus=2", "--seeds=0", "--starts=covariance"]
+    two = run(tmp_path / "two", patches_dir, *flags)
+    one = run(tmp_path / "one", patches_dir, "--seeds=0", "--starts=covariance")
+    key = arms()["covariance"]
+    weights = [read_arrays(directory.weights_path(key)) for directory in (two, one)]
+    for path in weights[0]:
+        np.testing.assert_allclose(weights[0][path], weights[1][path], atol=1e-5)
+
+
+def test_gaussian_vectors_through_an_mlp(tmp_path):
+    flags = (
+        "--dataset=gaussian --gaussian_variances=0.5,1,2 --gaussian_examples=80 --scaling=none "
+        "--model=mlp --widths=16,8 --upstream_split=train[:40] --downstream_split=train[40:] "
+        "--test_split=test[:20] --upstream_batch_size=10 --downstream_batch_size=10 "
+        "--upstream_epochs=1 --downstream_epochs=1 --probe_every=4 --measure_every=4 "
+        f"--downstream_labels=random --workdir={tmp_path / 'run'}"
+    ).split()
+    assert main.main(flags) == 0
+    arrays = read_arrays(
+        RunDirectory(tmp_path / "run").arrays_path(StageKey("upstream", "random", "", 0))
+    )
+    values = arrays["alignment/dense1/eigenvalues"]
+    np.testing.assert_allclose(values, [2, 1, 0.5], rtol=0.8)
+    row = RunDirectory(tmp_path / "run").read_summary()[0]
+    assert row["final_train_accuracy_true"] == ""
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(patches_dir, tmp_path, capsys):
+    workdir = tmp_path / "run"
+    flags = [f"--workdir={workdir}", f"--data_dir={patches_dir}", "--dry_run"]
+    assert main.main([*SMALL, *flags]) == 0
+    text = capsys.readouterr().out
+    assert "[18/18] downstream, random labels, covariance, seed 1" in text
+    assert "40 examples, 5 classes, 8 steps of 10" in text
+    assert not workdir.exists()
+
+
+def test_cost_counts_every_multiplication(patches_dir):
+    config = from_values({"data_dir": patches_dir, "filters": 32, "units": 4})
+    plan = make_plan(config)
+    assert plan.multiplications == 30 * 30 * 27 * 32 + 30 * 30 * 32 * 4 + 4 * 7
+    assert "conv1/kernel" in describe(plan)
+
+
+def test_results_are_plain_json(finished):
+    result = json.loads((finished.stage_path(arms()["scratch"]) / "result.json").read_text())
+    assert result["num_classes"] == 7
+    assert result["transferred"] == []
+    assert result["labels_realised_rate"] == 0.0

@@ -1,0 +1,120 @@
+"""Run folders as a finished run leaves them, with made-up but plausible numbers."""
+
+import numpy as np
+import pytest
+
+from rl_keras.config import from_values
+from rl_keras.storage import RunDirectory, StageKey
+
+DIM, UNITS, FILTERS = 27, 48, 96
+RATES = {"scratch": 1.0, "pretrained": 1.7, "pretrained_unscaled": 2.3, "covariance": 1.5}
+STEPS = np.arange(0, 401, 20)
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Returns a function that writes a run; `change(key, arrays)` may edit a stage first."""
+
+    def make(name="run", missing=(), measured=("alignment", "activity"), change=None, **values):
+        values = {"experiment": name, "seeds": (0, 1, 2), "downstream_labels": ("true",), **values}
+        config = from_values(values)
+        run = RunDirectory(tmp_path / name)
+        run.claim(config, "")
+        keys = [key for key in stage_keys(config) if key.name not in missing]
+        for key in keys:
+            arrays = stage_arrays(key, measured)
+            if change is not None:
+                change(key, arrays)
+            run.finish_stage(key, stage_result(key, arrays), [], arrays)
+        run.collect(keys)
+        return run
+
+    return make
+
+
+def stage_keys(config):
+    for seed in config.run.seeds:
+        yield StageKey("upstream", config.upstream.labels[0], "", seed)
+        for labels in config.downstream.labels:
+            for start in config.transfer.starts:
+                yield StageKey("downstream", labels, start, seed)
+
+
+def stage_arrays(key, measured):
+    parts = [key.stage == "upstream", len(key.labels), *map(ord, key.start), key.seed]
+    rng = np.random.default_rng([int(part) for part in parts])
+    arrays = {}
+    if "alignment" in measured:
+        arrays |= alignment_arrays(rng)
+    if "activity" in measured:
+        arrays |= activity_arrays(key, rng)
+    rate = RATES.get(key.start, 1.0) * (0.012 if key.labels == "true" else 0.005)
+    rate *= 1 + 0.05 * rng.standard_normal()
+    train = 1 - 0.9 * np.exp(-rate * STEPS) + 0.01 * rng.standard_normal(len(STEPS))
+    test = 0.1 + (0.45 * (1 - np.exp(-1.5 * rate * STEPS)) if key.labels == "true" else 0)
+    test = test + 0.012 * rng.standard_normal(len(STEPS))
+    for probe, accuracy in (("train", train), ("test", test)):
+        arrays |= {
+            f"probe/{probe}/step": STEPS,
+            f"probe/{probe}/accuracy": np.round(np.clip(accuracy, 0, 1) * 512) / 512,
+        }
+    return arrays
+
+
+def alignment_arrays(rng):
+    grown = np.linspace(0, 1, len(STEPS)) ** 1.5
+    noise = 0.05 * rng.standard_normal((3, len(STEPS)))
+    eigenvalues = 21 * np.exp(-0.45 * np.arange(DIM))
+    bump = np.exp(-((np.log(eigenvalues) - np.log(0.3)) ** 2) / 2)
+    transfer = 0.27 * (1 + grown[:, None] * bump) * np.exp(0.05 * rng.standard_normal(DIM))
+    values = {
+        "step": STEPS,
+        "data_basis": 4.7 + 0.3 * grown + noise[0],
+        "random_basis": 4.7 + 6 * grown + noise[1],
+        "random_basis_sd": 0.3 + 0.5 * grown,
+        "floor": np.full(len(STEPS), 4.7126),
+        "weight_norm": 5 + grown,
+        "transfer": transfer,
+        "eigenvalues": eigenvalues,
+        "eigenvectors": np.eye(DIM),
+    }
+    return {f"alignment/conv1/{name}": value for name, value in values.items()}
+
+
+def activity_arrays(key, rng):
+    arrays = {}
+    for layer, loss in (("conv1", 0.5), ("dense1", 4.0)):
+        begin, end = {"": (0, 1), "scratch": (0, 0.5)}.get(key.start, (1.3, 0.8))
+        lost = loss * np.linspace(begin, end, len(STEPS))[:, None] * rng.random(UNITS) ** 2
+        fractions = np.clip(rng.uniform(0.2, 0.8, UNITS) * np.exp(-lost) - 0.01, 0, 1)
+        values = {
+            "step": STEPS,
+            "fraction_active": fractions,
+            "mean_activation": fractions,
+            "dead_units": np.sum(fractions == 0, axis=1),
+            "rarely_active": np.mean(fractions < 0.01, axis=1),
+            "effective_rank": np.full(len(STEPS), 20.0),
+        }
+        arrays |= {f"activity/{layer}/{name}": value for name, value in values.items()}
+    return arrays
+
+
+def stage_result(key, arrays):
+    train, test = (arrays[f"probe/{probe}/accuracy"] for probe in ("train", "test"))
+    summary = {
+        "start": key.start,
+        "labels": key.labels,
+        "seed": key.seed,
+        "steps": int(STEPS[-1]),
+        "final_train_accuracy": float(train[-1]),
+        "best_train_accuracy": float(train.max()),
+        "final_test_accuracy": float(test[-1]),
+        "best_test_accuracy": float(test.max()),
+        "final_train_accuracy_true": float(train[-1]),
+        "final_test_accuracy_true": float(test[-1]),
+    }
+    for percent in (50, 80, 90, 95):
+        reached = arrays["probe/train/step"][train >= percent / 100]
+        summary[f"steps_to_{percent}"] = int(reached[0]) if len(reached) else None
+    summary["area_under_train_curve"] = float(train.mean())
+    return {"summary": summary, "num_classes": 10, "num_examples": 2048}

@@ -1,0 +1,47 @@
+"""The closing table, letter by letter."""
+
+from rl_keras.config import STARTS
+from rl_keras.figures.table import summary_table
+
+NAMES = ("final_train_accuracy", "final_test_accuracy", "steps_to_80", "area_under_train_curve")
+
+GOLDEN = """\
+labels  start                 train %             test %    steps to 80%             area %
+true    scratch     76.0 [73.5, 78.5]  51.0 [48.5, 53.5]  250 [225, 275]  61.0 [58.5, 63.5]
+true    pretrained  90.0 [90.0, 90.0]  50.0 [50.0, 50.0]    120 (2 of 3)  80.0 [80.0, 80.0]
+random  covariance  40.0 [40.0, 40.0]         - (0 of 3)      - (0 of 3)  30.0 [30.0, 30.0]
+Mean [95% interval] over 3 seeds; (n of N): n seeds have a value; area: mean train accuracy."""
+
+
+def row(labels, start, *values):
+    return {"labels": labels, "start": start} | dict(zip(NAMES, values, strict=True))
+
+
+def test_table():
+    rows = [
+        row("true", "scratch", "0.75", "0.5", "240", "0.6"),
+        row("true", "scratch", "0.76", "0.52", "260", "0.61"),
+        row("true", "scratch", "0.77", "0.51", "250", "0.62"),
+        row("true", "pretrained", "0.9", "0.5", "100", "0.8"),
+        row("true", "pretrained", "0.9", "0.5", "", "0.8"),
+        row("true", "pretrained", "0.9", "0.5", "140", "0.8"),
+        row("random", "covariance", 0.4, float("nan"), None, 0.3),
+        row("random", "covariance", 0.4, float("nan"), None, 0.3),
+        row("random", "covariance", 0.4, float("nan"), None, 0.3),
+    ]
+    assert summary_table(rows) == GOLDEN
+
+
+def test_single_seed_has_no_interval():
+    lines = summary_table([row("true", "scratch", "0.75", "0.5", "", "0.6")]).splitlines()
+    assert lines[1].split() == ["true", "scratch", "75.0", "50.0", "-", "(0", "of", "1)", "60.0"]
+    assert lines[-1].startswith("One seed; ")
+
+
+def test_width_stays_within_110():
+    rows = [
+        row("permuted", start, 0.9987 + seed / 1e4, 0.5512 + seed / 1e2, 12400 + 500 * seed, 0.957)
+        for start in STARTS
+        for seed in range(3)
+    ]
+    assert max(map(len, summary_table(rows).splitlines())) <= 110
