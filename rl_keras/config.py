@@ -139,11 +139,13 @@ class MeasureConfig:
         (), "Layers whose alignment is measured. Empty: the first; none: no layer."
     )
     measure_schedule: str = setting(
-        "linear", "Steps of alignment and activations.", ("linear", "logarithmic")
+        "linear",
+        "Steps of alignment, activations and test accuracy.",
+        ("linear", "logarithmic"),
     )
     measure_every: int = setting(20, "Linear schedule: steps between measurements.", minimum=1)
     measure_points: int = setting(20, "Logarithmic schedule: number of measurements.", minimum=2)
-    probe_every: int = setting(20, "Steps between two readings of accuracy.", minimum=1)
+    probe_every: int = setting(20, "Steps between two readings of train accuracy.", minimum=1)
     probe_examples: int = setting(
         512, "Examples of each fixed probe set (train and test).", minimum=1
     )

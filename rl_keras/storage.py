@@ -13,8 +13,8 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,15 @@ class StageKey:
     def name(self) -> str:
         parts = [self.stage, self.labels, self.start, f"seed{self.seed}"]
         return "-".join(part for part in parts if part)
+
+
+def stage_keys(config: ExperimentConfig) -> Iterator[StageKey]:
+    """Yields the stages of an experiment in the order in which they are trained."""
+    for seed in config.run.seeds:
+        yield StageKey("upstream", config.upstream.labels[0], "", seed)
+        for labels in config.downstream.labels:
+            for start in config.transfer.starts:
+                yield StageKey("downstream", labels, start, seed)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -116,6 +125,7 @@ class RunDirectory:
         self.metrics_path = self.path / "metrics.jsonl"
         self.summary_path = self.path / "summary.csv"
         self.figures_path = self.path / "figures"
+        self.tensorboard_root = self.path / "tensorboard"
 
     def arrays_path(self, key: StageKey) -> Path:
         return self.path / "arrays" / f"{key.name}.npz"
@@ -130,7 +140,7 @@ class RunDirectory:
         return self.stage_path(key) / "weights.npz"
 
     def tensorboard_path(self, key: StageKey) -> Path:
-        return self.path / "tensorboard" / key.name
+        return self.tensorboard_root / key.name
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuses a folder in which this run must not write; changes nothing.
@@ -171,6 +181,13 @@ class RunDirectory:
                     f"--workdir={self.path} holds a run with --{flag}={old[flag]}; use that value "
                     f"or another --workdir. Received: --{flag}={new[flag]}"
                 )
+
+    def joined(self, config: ExperimentConfig) -> ExperimentConfig:
+        """Returns the configuration with the seeds that the folder holds already."""
+        if not self.config_path.exists():
+            return config
+        seeds = {*self.read_config().run.seeds, *config.run.seeds}
+        return replace(config, run=replace(config.run, seeds=tuple(sorted(seeds))))
 
     def claim(self, config: ExperimentConfig, flagfile: str) -> None:
         """Writes the configuration, which makes the folder this run's own."""
@@ -226,12 +243,13 @@ class RunDirectory:
         text = json.dumps(dict(result), indent=2) + "\n"
         write_bytes(self.stage_path(key) / "result.json", text.encode())
 
-    def collect(self, keys: Iterable[StageKey]) -> None:
-        """Writes `metrics.jsonl` and `summary.csv` from the finished stages among `keys`."""
-        finished = [key for key in keys if self.read_result(key) is not None]
+    def collect(self) -> None:
+        """Writes `metrics.jsonl` and `summary.csv` from the finished stages of all seeds."""
+        results = {key: self.read_result(key) for key in stage_keys(self.read_config())}
+        finished = {key: result for key, result in results.items() if result is not None}
         logs = [(self.stage_path(key) / "metrics.jsonl").read_bytes() for key in finished]
         write_bytes(self.metrics_path, b"".join(logs))
-        rows = [self.read_result(key)["summary"] for key in finished if key.stage == "downstream"]
+        rows = [result["summary"] for key, result in finished.items() if key.start]
         if rows:
             write_table(self.summary_path, rows)
 

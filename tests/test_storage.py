@@ -40,11 +40,11 @@ def test_a_stage_is_finished_when_its_result_stands(tmp_path):
 
 def test_collect_joins_the_stages_in_order_and_twice_is_once(tmp_path):
     run = RunDirectory(tmp_path)
+    run.claim(from_values({}), "")
     finish(run, DOWN, 0.5)
     finish(run, UP, 0.25)
-    missing = StageKey("downstream", "true", "covariance", 0)
     for _ in range(2):
-        run.collect([UP, DOWN, missing])
+        run.collect()
     assert [row["value"] for row in run.read_metrics()] == [0.25, 0.5]
     assert list(run.read_metrics()[0]) == [
         *("stage", "labels", "start", "seed"),
@@ -88,6 +88,14 @@ def test_more_seeds_may_join_a_run_but_other_settings_not(tmp_path):
     run.check(from_values({"seeds": (0, 1), "figures": ()}))
     with pytest.raises(UsageError, match="holds a run with --upstream_epochs=10.*_epochs=11"):
         run.check(from_values({"upstream_epochs": 11}))
+
+
+def test_joined_seeds_are_those_of_both_runs(tmp_path):
+    run = RunDirectory(tmp_path)
+    config = from_values({"seeds": (3, 1)})
+    assert run.joined(config) == config
+    run.claim(config, "")
+    assert run.joined(from_values({"seeds": (2, 3)})).run.seeds == (1, 2, 3)
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):

@@ -57,6 +57,14 @@ class TensorBoardWriter:
 
         self._write(lambda summary: api.hparams(values, trial_id=session))
 
+    def hparams_columns(self, names, metrics) -> None:
+        """Writes which settings and which scalars the HParams table shows."""
+        from tensorboard.plugins.hparams import api
+
+        hparams = [api.HParam(name) for name in names]
+        columns = [api.Metric(metric) for metric in metrics]
+        self._write(lambda summary: api.hparams_config(hparams=hparams, metrics=columns))
+
     def clear(self) -> None:
         """Removes summaries of an earlier, unfinished attempt at the same run."""
         for path in Path(self.log_dir).glob("events.out.tfevents.*"):

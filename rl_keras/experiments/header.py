@@ -3,8 +3,9 @@
 from rl_keras.callbacks import TensorBoardWriter
 from rl_keras.cli import format_value, to_flagfile
 from rl_keras.config import ExperimentConfig, to_values
-from rl_keras.storage import StageKey
+from rl_keras.storage import RunDirectory, StageKey
 
+_METRICS = ("final/train_accuracy", "final/test_accuracy", "train_probe/accuracy")
 _SHOWN = ("dataset", "model", "init_scale", "upstream_labels")
 
 
@@ -21,3 +22,11 @@ def write_run_header(writer: TensorBoardWriter, key: StageKey, config: Experimen
         **{name: format_value(values[name]) for name in _SHOWN},
     }
     writer.hparams(hparams, session=key.name)
+
+
+def write_experiment_header(directory: RunDirectory) -> None:
+    """Says once for the whole run which columns the HParams table has."""
+    writer = TensorBoardWriter(directory.tensorboard_root)
+    writer.clear()
+    writer.hparams_columns(("labels", "stage", "start", "seed", *_SHOWN), _METRICS)
+    writer.close()

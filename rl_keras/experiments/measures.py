@@ -57,7 +57,7 @@ class Measures:
             name: ProbeAccuracy(
                 *material.probe(stage, test=name == "test"),
                 name=f"{name}_probe",
-                schedule=every(config.probe_every),
+                schedule=every(config.probe_every) if name == "train" else schedule,
                 writers=writers,
                 batch_size=stage.settings.batch_size,
             )

@@ -13,7 +13,7 @@ from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
 from rl_keras.experiments.transforms import transferred_variables
 from rl_keras.models import build_model
-from rl_keras.storage import StageKey
+from rl_keras.storage import StageKey, stage_keys
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1) -> Plan:
         "test_split": config.data.test_split,
     }
     check_disjoint(source, specs)
-    stages = tuple(_stages(config, source))
+    stages = tuple(_stage(key, getattr(config, key.stage), source) for key in stage_keys(config))
     for stage in stages:
         _check_stage(stage, config, num_replicas)
     model = build_model(config.model, source.image_shape, stages[-1].head_units, seed=0)
@@ -114,16 +114,6 @@ def label_classes(labels: str, settings: StageConfig, source) -> int:
             f"Received: {labels}"
         )
     return source.num_classes
-
-
-def _stages(config, source):
-    for seed in config.run.seeds:
-        labels = config.upstream.labels[0]
-        yield _stage(StageKey("upstream", labels, "", seed), config.upstream, source)
-        for labels in config.downstream.labels:
-            for start in config.transfer.starts:
-                key = StageKey("downstream", labels, start, seed)
-                yield _stage(key, config.downstream, source)
 
 
 def _stage(key, settings, source):

@@ -12,7 +12,7 @@ from rl_keras.cli import to_flagfile
 from rl_keras.config import ExperimentConfig
 from rl_keras.errors import UsageError
 from rl_keras.experiments.evaluation import evaluate
-from rl_keras.experiments.header import write_run_header
+from rl_keras.experiments.header import write_experiment_header, write_run_header
 from rl_keras.experiments.material import Material
 from rl_keras.experiments.measures import Measures
 from rl_keras.experiments.plan import Plan, StagePlan, describe, make_plan
@@ -39,10 +39,13 @@ def run(config: ExperimentConfig) -> None:
     material = Material(plan, directory)
     experiment = Experiment(plan, material, directory, strategy)
     experiment.check_finished()
-    directory.claim(config, to_flagfile(config))
+    joined = directory.joined(config)
+    directory.claim(joined, to_flagfile(joined))
+    if config.run.tensorboard:
+        write_experiment_header(directory)
     for seed in config.run.seeds:
         experiment.run_seed(seed)
-    directory.collect(stage.key for stage in plan.stages)
+    directory.collect()
 
 
 class Experiment:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rl_keras.errors import UsageError
 from rl_keras.figures.curves import Curve, mean_curve
-from rl_keras.storage import RunDirectory, StageKey, read_arrays
+from rl_keras.storage import RunDirectory, StageKey, read_arrays, stage_keys
 
 _MAX_NAMED = 6  # unfinished stages named in a note
 
@@ -33,7 +33,7 @@ class Results:
     def __init__(self, run: RunDirectory, stage: str = ""):
         self.run = run
         self.config = run.read_config()
-        keys = [key for key in _stage_keys(self.config) if stage in ("", key.stage)]
+        keys = [key for key in stage_keys(self.config) if stage in ("", key.stage)]
         reports = {key: run.read_result(key) for key in keys}
         self.finished = {key: report for key, report in reports.items() if report is not None}
         self.missing = [key for key, report in reports.items() if report is None]
@@ -138,12 +138,3 @@ def _seed_text(seeds):
     else:
         return f"seed {seeds[0]}."
     return f"{text}. Bands: 95% interval of the mean over seeds; thin lines: single seeds."
-
-
-def _stage_keys(config):
-    for seed in config.run.seeds:
-        for labels in config.upstream.labels:
-            yield StageKey("upstream", labels, "", seed)
-        for labels in config.downstream.labels:
-            for start in config.transfer.starts:
-                yield StageKey("downstream", labels, start, seed)

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from rl_keras.callbacks import ActivationTracker, CovarianceAlignment, every
 from rl_keras.callbacks.capture import (
     alignable_layers,
     batches_of_inputs,
@@ -15,7 +16,7 @@ LAYERS = keras.layers
 
 
 def first_stage():
-    return [LAYERS.Conv2D(4, 3, activation="relu", name="conv"), LAYERS.Flatten(name="flat")]
+    return [LAYERS.Conv2D(30, 3, activation="relu", name="conv"), LAYERS.Flatten(name="flat")]
 
 
 def functional():
@@ -95,6 +96,24 @@ def test_capture_reads_what_flows_and_leaves_the_model_alone(kind):
     np.testing.assert_allclose(out, layer(x), atol=1e-6)
     assert "call" not in vars(layer)
     np.testing.assert_allclose(forward(model)(x), model(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_both_callbacks_work_in_an_ordinary_fit(kind):
+    import tensorflow as tf
+
+    build, path = MODELS[kind]
+    model = build()
+    rng = np.random.default_rng(0)
+    pairs = rng.normal(size=(16, 6, 6, 3)).astype("float32"), rng.integers(0, 2, 16)
+    dataset = tf.data.Dataset.from_tensor_slices(pairs).batch(4)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    alignment = CovarianceAlignment(dataset, layer="conv", schedule=every(2), num_random_bases=2)
+    tracker = ActivationTracker(dataset, schedule=every(2))
+    model.fit(dataset, verbose=0, callbacks=[alignment, tracker])
+    assert alignment.layer_path == path
+    assert alignment.records["step"].tolist() == [0, 2, 4]
+    assert tracker.activity[path]["fraction_active"].shape == (3, 30)
 
 
 def test_capture_follows_the_weights():

@@ -45,7 +45,8 @@ def test_the_folder_is_as_documented(finished):
     assert {path.name for path in finished.figures_path.iterdir()} == {
         *("overview.png", "overview.csv"),
     }
-    assert len(list((finished.path / "tensorboard").glob("*/events*"))) == 2 + 2 * 2 * 4
+    events = list((finished.path / "tensorboard").rglob("events*"))
+    assert len(events) == 1 + 2 + 2 * 2 * 4  # HParams, upstream, downstream
 
 
 def test_every_line_of_the_log_has_the_documented_keys(finished):
@@ -124,6 +125,15 @@ def test_a_run_repeats_from_its_own_folder(finished, patches_dir, tmp_path):
     again = RunDirectory(tmp_path / "again")
     expected = [row for row in finished.read_summary() if row["seed"] == "1"]
     assert again.read_summary() == expected
+
+
+def test_seeds_run_one_after_another_give_the_summary_of_both_at_once(
+    finished, patches_dir, tmp_path
+):
+    for seeds in ("--seeds=1", "--seeds=0"):
+        apart = run(tmp_path / "run", patches_dir, seeds, "--notensorboard")
+    for name in ("metrics_path", "summary_path"):
+        assert getattr(apart, name).read_bytes() == getattr(finished, name).read_bytes()
 
 
 def test_steps_per_execution_change_nothing(finished, patches_dir, tmp_path):

@@ -26,7 +26,7 @@ def make_run(tmp_path):
             if change is not None:
                 change(key, arrays)
             run.finish_stage(key, stage_result(key, arrays), [], arrays)
-        run.collect(keys)
+        run.collect()
         return run
 
     return make
