@@ -8,11 +8,15 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from rl_keras import cli
-from rl_keras.errors import UsageError
+from rl_keras.errors import Preempted, UsageError
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command line and returns the exit status: 0 done, 2 wrong input."""
+    """Runs the command line and returns the exit status.
+
+    0: done. 1: the system failed (a full disk). 2: wrong input. 3: training
+    failed. 75: stopped by SIGTERM, to be continued. 130: interrupted.
+    """
     try:
         config, given = cli.parse(arguments)
         workdir = config.run.workdir or os.path.join("runs", config.run.experiment)
@@ -27,7 +31,16 @@ def main(arguments: list[str]) -> int:
             sys.stdout.write(draw_all(workdir, figures))
     except UsageError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 2
+        return error.status
+    except Preempted as error:
+        sys.stderr.write("stopped on request; the same command goes on from here.\n")
+        return error.status
+    except OSError as error:
+        sys.stderr.write(
+            f"error: {error.strerror or error}: {error.filename or 'a file'}. What was finished "
+            "is kept; put it right and run the same command again.\n"
+        )
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command continues with the next stage.\n")
         return 130

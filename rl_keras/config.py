@@ -49,6 +49,9 @@ class RunConfig:
         "upstream", "Stages whose final weights are stored.", ("upstream", "all")
     )
     tensorboard: bool = setting(True, "Write TensorBoard files.")
+    checkpoint_every: int = setting(
+        500, "Steps between saves of an unfinished stage (at probe steps). 0: none.", minimum=0
+    )
 
 
 @dataclass(frozen=True)

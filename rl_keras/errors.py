@@ -1,4 +1,4 @@
-"""The one exception that means "the input is wrong", as opposed to "we have a bug"."""
+"""Exceptions that mean "this can be put right", as opposed to "we have a bug"."""
 
 
 class UsageError(ValueError):
@@ -14,5 +14,19 @@ class UsageError(ValueError):
         rl_keras.errors.UsageError: --batch_size must be positive. Received: 0
     """
 
+    status = 2  # of the process
+
     def __init__(self, message: str):
         super().__init__(" ".join(str(message).split()))
+
+
+class TrainingError(UsageError):
+    """Training cannot go on, such as after a loss of NaN; what was finished is kept."""
+
+    status = 3
+
+
+class Preempted(Exception):
+    """The machine asked for an end; the state is saved and the same command goes on."""
+
+    status = 75  # EX_TEMPFAIL: try again later

@@ -26,7 +26,14 @@ from rl_keras.errors import UsageError
 FREE_SETTINGS = frozenset(
     (
         *("mode", "workdir", "seeds", "dry_run", "figures", "strategy", "num_logical_cpus"),
-        *("keep_weights", "tensorboard", "data_dir", "download", "max_resident_mb"),
+        *(
+            "keep_weights",
+            "tensorboard",
+            "checkpoint_every",
+            "data_dir",
+            "download",
+            "max_resident_mb",
+        ),
     )
 )
 
@@ -138,6 +145,9 @@ class RunDirectory:
 
     def weights_path(self, key: StageKey) -> Path:
         return self.stage_path(key) / "weights.npz"
+
+    def checkpoints_path(self, key: StageKey) -> Path:
+        return self.stage_path(key) / "checkpoints"
 
     def tensorboard_path(self, key: StageKey) -> Path:
         return self.tensorboard_root / key.name

@@ -103,6 +103,7 @@ class CovarianceAlignment(Measurement):
         if not isinstance(self.data, PatchMoments):
             self._sample = next(batches_of_inputs(self.data, limit=8))
         self._read_inputs = capture(self.model, [self._layer], _input_of)
+        self._refresh_spaces()
 
     def filter_rows(self) -> np.ndarray:
         """Returns the layer's filters as rows `(num_filters, d)`."""

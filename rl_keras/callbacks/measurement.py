@@ -27,6 +27,16 @@ class Measurement(keras.callbacks.Callback):
         self.schedule = schedule or every(100)
         self.writers = tuple(writers)
         self._rows: list[dict] = []
+        self._resumed: list[dict] | None = None
+
+    def resume(self, rows: list[dict]) -> None:
+        """Makes the next training go on after these rows, instead of starting new records."""
+        self._resumed = list(rows)
+
+    @property
+    def rows(self) -> list[dict]:
+        """The records so far as dictionaries."""
+        return list(self._rows)
 
     def prepare(self) -> None:
         """Checks the model and sets up the measurement; called when training begins."""
@@ -55,10 +65,12 @@ class Measurement(keras.callbacks.Callback):
         return int(self.model.optimizer.iterations.numpy())
 
     def on_train_begin(self, logs=None):
-        self._rows = []
+        rows, self._resumed = self._resumed, None
+        self._rows = rows or []
         self.prepare()
         self._previous = self.current_step()
-        self._record(self._previous)
+        if rows is None:
+            self._record(self._previous)
 
     def on_train_batch_end(self, batch, logs=None):
         step = self.current_step()

@@ -32,10 +32,17 @@ class Progress(keras.callbacks.Callback):
         batch_size: examples in a step.
         steps_per_epoch: steps in an epoch.
         num_steps: steps of this stage.
+        start_step: steps that an earlier process has done.
     """
 
     def __init__(
-        self, run: RunProgress, title: str, batch_size: int, steps_per_epoch: int, num_steps: int
+        self,
+        run: RunProgress,
+        title: str,
+        batch_size: int,
+        steps_per_epoch: int,
+        num_steps: int,
+        start_step: int = 0,
     ):
         super().__init__()
         self.run = run
@@ -43,18 +50,22 @@ class Progress(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.num_steps = num_steps
+        self.start_step = start_step
 
     def on_train_begin(self, logs=None):
         self.run.stage += 1
         self._terminal = sys.stdout.isatty()
         self._begin = self._shown = time.monotonic()
-        self._steps = 0
+        self._steps = self.start_step
+        # What an earlier process did must not count for the rate of this one.
+        self.run.num_examples -= self.start_step * self.batch_size
         self._before = self.run.seen, self.run.seconds
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
-        self._steps = min(batch + 1, self.num_steps)
-        self.run.seen = self._before[0] + self._steps * self.batch_size
+        self._steps = min(self.start_step + batch + 1, self.num_steps)
+        done = self._steps - self.start_step
+        self.run.seen = self._before[0] + done * self.batch_size
         self.run.seconds = self._before[1] + now - self._begin
         if now - self._shown > (0.5 if self._terminal else 15.0):
             self._shown = now
@@ -65,7 +76,7 @@ class Progress(keras.callbacks.Callback):
 
     def _show(self, before, after):
         elapsed = max(time.monotonic() - self._begin, 1e-9)
-        rate = self._steps * self.batch_size / elapsed
+        rate = (self._steps - self.start_step) * self.batch_size / elapsed
         epoch = min(self._steps / self.steps_per_epoch, self.num_steps / self.steps_per_epoch)
         stage_left = (self.num_steps - self._steps) * self.batch_size / max(rate, 1e-9)
         run_rate = self.run.seen / max(self.run.seconds, 1e-9)

@@ -1,5 +1,6 @@
 """Where measurements go: a list for `metrics.jsonl`, and TensorBoard."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ class TensorBoardWriter:
     def __init__(self, log_dir):
         self.log_dir = str(log_dir)
         self._writer = None
+        self._failed = False
 
     def scalar(self, step: int, name: str, value: float) -> None:
         self._write(lambda summary: summary.scalar(name, value, step=step))
@@ -76,13 +78,22 @@ class TensorBoardWriter:
             self._writer = None
 
     def _write(self, call):
+        if self._failed:
+            return
         import tensorflow as tf
 
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(self.log_dir)
-        # record_if: Keras switches recording off between its own summaries.
-        with self._writer.as_default(), tf.summary.record_if(True):
-            call(tf.summary)
+        try:
+            if self._writer is None:
+                self._writer = tf.summary.create_file_writer(self.log_dir)
+            # record_if: Keras switches recording off between its own summaries.
+            with self._writer.as_default(), tf.summary.record_if(True):
+                call(tf.summary)
+        except Exception as error:  # pictures of a run are not worth the run
+            self._failed = True
+            warnings.warn(
+                f"TensorBoard files in {self.log_dir} end here; training goes on. {error}",
+                stacklevel=3,
+            )
 
 
 def image_grid(rows: np.ndarray, shape: tuple[int, int, int], zoom: int = 8) -> np.ndarray:

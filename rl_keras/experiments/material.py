@@ -116,12 +116,12 @@ class Material:
     def _labels_path(self, stage):
         return self.directory.labels_path(stage.key.stage, stage.key.labels, stage.key.seed)
 
-    def train_dataset(self, stage: StagePlan):
-        """Returns the batches of a stage, the same for all starts of a seed."""
+    def train_dataset(self, stage: StagePlan, start_step: int = 0):
+        """Returns the batches of a stage from a step on, the same for all starts of a seed."""
         data, settings = self.slice_of(stage), stage.settings
         table = self.labels(stage)
         order = derive_seed(stage.key.seed, "order", stage.key.stage)
-        common = (self.scaling, settings.batch_size, stage.num_steps, order)
+        common = (self.scaling, settings.batch_size, stage.num_steps, order, start_step)
         if data.examples is not None:
             return train_dataset(data.examples, table.given, *common)
         return streaming_dataset(

@@ -12,6 +12,7 @@ from rl_keras.callbacks import (
     every,
     logarithmic,
 )
+from rl_keras.callbacks.measurement import Measurement
 from rl_keras.config import MeasureConfig
 from rl_keras.experiments.material import Material
 from rl_keras.experiments.plan import StagePlan
@@ -64,8 +65,17 @@ class Measures:
             for name in ("train", "test")
         }
 
-    def callbacks(self) -> list[keras.callbacks.Callback]:
+    def callbacks(self) -> list[Measurement]:
         return [self.loss, *self.probes.values(), *self.alignments, self.activations]
+
+    def rows(self) -> list[list[dict]]:
+        """Returns what each callback has recorded, in the order of `callbacks`."""
+        return [callback.rows for callback in self.callbacks()]
+
+    def resume(self, rows: list[list[dict]]) -> None:
+        """Makes every callback go on after its rows."""
+        for callback, own in zip(self.callbacks(), rows, strict=True):
+            callback.resume(own)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns everything that was recorded, by the names of `arrays/*.npz`."""

@@ -1,26 +1,24 @@
 """The whole experiment: random labels upstream, a transform of weights, a task downstream."""
 
 import sys
-import time
+from collections.abc import Callable
 
 import numpy as np
 
-from rl_keras.callbacks import MetricLog, TensorBoardWriter
-from rl_keras.callbacks.progress import Progress, RunProgress
-from rl_keras.callbacks.tensorboard import WeightHistograms
+from rl_keras.callbacks.progress import RunProgress
 from rl_keras.cli import to_flagfile
 from rl_keras.config import ExperimentConfig
 from rl_keras.errors import UsageError
-from rl_keras.experiments.evaluation import evaluate
-from rl_keras.experiments.header import write_experiment_header, write_run_header
+from rl_keras.experiments.header import write_experiment_header
 from rl_keras.experiments.material import Material
-from rl_keras.experiments.measures import Measures
 from rl_keras.experiments.plan import Plan, StagePlan, describe, make_plan
+from rl_keras.experiments.preemption import stop_on_sigterm
+from rl_keras.experiments.stage import train_stage
 from rl_keras.experiments.strategy import make_strategy
-from rl_keras.experiments.training import Trainer, fresh_weights, read_weights
+from rl_keras.experiments.training import Trainer, fresh_weights
 from rl_keras.experiments.transforms import Weights, starting_weights
 from rl_keras.seeds import derive_seed
-from rl_keras.storage import RunDirectory, read_arrays, write_arrays
+from rl_keras.storage import RunDirectory, read_arrays
 
 
 def run(config: ExperimentConfig) -> None:
@@ -37,7 +35,7 @@ def run(config: ExperimentConfig) -> None:
         sys.stdout.write(describe(plan) + "\n")
         return
     material = Material(plan, directory)
-    experiment = Experiment(plan, material, directory, strategy)
+    experiment = Experiment(plan, material, directory, strategy, stop_on_sigterm())
     experiment.check_finished()
     joined = directory.joined(config)
     directory.claim(joined, to_flagfile(joined))
@@ -51,12 +49,20 @@ def run(config: ExperimentConfig) -> None:
 class Experiment:
     """Carries out the stages of a plan; each returns at once if it is finished."""
 
-    def __init__(self, plan: Plan, material: Material, directory: RunDirectory, strategy):
+    def __init__(
+        self,
+        plan: Plan,
+        material: Material,
+        directory: RunDirectory,
+        strategy,
+        stop_requested: Callable[[], bool] = lambda: False,
+    ):
         self.plan = plan
         self.config = plan.config
         self.material = material
         self.directory = directory
         self.strategy = strategy
+        self.stop_requested = stop_requested
         self._trainers: dict[tuple, Trainer] = {}
 
     def check_finished(self) -> None:
@@ -116,29 +122,16 @@ class Experiment:
         )
 
     def train(self, stage: StagePlan, weights: Weights) -> Weights:
-        """Trains one stage, stores what it leaves, and returns the final weights."""
+        """Trains one stage, stores what it leaves, and returns the final weights.
+
+        Raises:
+            Preempted: if the machine asked for an end; the stage's state is saved.
+        """
         trainer = self._trainer(stage)
         trainer.reset(weights)
-        log, writers, board = MetricLog(), [], None
-        if self.config.run.tensorboard:
-            board = TensorBoardWriter(self.directory.tensorboard_path(stage.key))
-            board.clear()
-            write_run_header(board, stage.key, self.config)
-            writers.append(board)
-        writers.append(log)
-        measures = Measures(stage, self.material, trainer.model, writers)
-        callbacks = [*measures.callbacks(), self._progress(stage)]
-        if board:
-            callbacks.append(WeightHistograms(board))
-        begin = time.monotonic()
-        trainer.fit(self.material.train_dataset(stage), callbacks)
-        seconds = time.monotonic() - begin
-        summary = self._summary(stage, trainer.model, measures, writers)
-        final = read_weights(trainer.model)
-        self._store(stage, summary, measures, log, final, seconds)
-        if board:
-            board.close()
-        return final
+        return train_stage(
+            stage, trainer, self.material, self.directory, self.progress, self.stop_requested
+        )
 
     def _fresh(self, stage):
         seed = derive_seed(stage.key.seed, "initial_weights", stage.key.stage)
@@ -158,48 +151,3 @@ class Experiment:
                 self.config, settings, shape, stage.head_units, self.strategy
             )
         return self._trainers[key]
-
-    def _progress(self, stage):
-        return Progress(
-            self.progress,
-            stage.title,
-            stage.settings.batch_size,
-            stage.steps_per_epoch,
-            stage.num_steps,
-        )
-
-    def _summary(self, stage, model, measures, writers):
-        """Evaluates on the whole slices and returns the stage's row of `summary.csv`."""
-        final = {}
-        for name in ("train", "test"):
-            scores = evaluate(model, self.material.eval_dataset(stage, test=name == "test"))
-            for kind, value in scores.items():
-                final[f"final_{name}_{kind}"] = None if np.isnan(value) else value
-                if not np.isnan(value):
-                    for writer in writers:
-                        writer.scalar(stage.num_steps, f"final/{name}_{kind}", value)
-        key = stage.key
-        return {
-            "start": key.start,
-            "labels": key.labels,
-            "seed": key.seed,
-            "steps": stage.num_steps,
-            **final,
-            **measures.summary(),
-        }
-
-    def _store(self, stage, summary, measures, log, weights, seconds):
-        key, table = stage.key, self.material.store_labels(stage)
-        if key.stage == "upstream" or self.config.run.keep_weights == "all":
-            write_arrays(self.directory.weights_path(key), weights)
-        result = {
-            "summary": summary,
-            "num_classes": stage.num_classes,
-            "num_examples": stage.num_examples,
-            "labels_sha256": table.sha256,
-            "labels_nominal_rate": table.nominal_rate,
-            "labels_realised_rate": table.realised_rate,
-            "transferred": list(self.plan.transferred) if key.start != "scratch" else [],
-            "train_seconds": round(seconds, 2),
-        }
-        self.directory.finish_stage(key, result, log.rows, measures.arrays())

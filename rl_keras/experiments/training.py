@@ -55,6 +55,11 @@ class Trainer:
                 steps_per_execution=stage.steps_per_execution,
             )
         self._strategy = strategy
+        # Seeds of dropout and the like: state of the model that is not among its weights.
+        weights = {id(variable) for variable in self.model.weights}
+        metrics = {id(variable) for variable in self.model.metrics_variables}
+        self._others = [v for v in self.model.variables if id(v) not in weights | metrics]
+        self._initial_others = [variable.numpy() for variable in self._others]
 
     def reset(self, weights: Weights) -> None:
         """Assigns these weights and clears the optimiser's state.
@@ -68,6 +73,21 @@ class Trainer:
             for variable in self.model.optimizer.variables:
                 if variable is not self.model.optimizer.learning_rate:
                     variable.assign(np.zeros(variable.shape, variable.dtype))
+            for variable, value in zip(self._others, self._initial_others, strict=True):
+                variable.assign(value)
+
+    def read_state(self) -> list[np.ndarray]:
+        """Returns all that training changes: weights, seed state, optimiser."""
+        return [variable.numpy() for variable in self._state()]
+
+    def restore_state(self, values: list[np.ndarray]) -> None:
+        """Puts back what `read_state` returned for a trainer of the same settings."""
+        with self._strategy.scope():
+            for variable, value in zip(self._state(), values, strict=True):
+                variable.assign(value)
+
+    def _state(self):
+        return [*self.model.weights, *self._others, *self.model.optimizer.variables]
 
     def fit(self, dataset: tf.data.Dataset, callbacks: list[keras.callbacks.Callback]) -> None:
         """Trains over the whole of a finite dataset of batches, once."""

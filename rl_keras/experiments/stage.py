@@ -1,0 +1,176 @@
+"""One stage from its initial weights, or from where it was killed, to its stored results."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from rl_keras.callbacks import MetricLog, TensorBoardWriter
+from rl_keras.callbacks.guard import DivergedError, StageGuard
+from rl_keras.callbacks.progress import Progress, RunProgress
+from rl_keras.callbacks.tensorboard import WeightHistograms
+from rl_keras.errors import Preempted, TrainingError
+from rl_keras.experiments.checkpoints import (
+    Checkpoint,
+    load_checkpoint,
+    remove_checkpoints,
+    save_checkpoint,
+)
+from rl_keras.experiments.evaluation import evaluate
+from rl_keras.experiments.header import write_run_header
+from rl_keras.experiments.material import Material
+from rl_keras.experiments.measures import Measures
+from rl_keras.experiments.plan import StagePlan
+from rl_keras.experiments.training import Trainer, read_weights
+from rl_keras.experiments.transforms import Weights
+from rl_keras.storage import RunDirectory, write_arrays
+
+
+def train_stage(
+    stage: StagePlan,
+    trainer: Trainer,
+    material: Material,
+    directory: RunDirectory,
+    progress: RunProgress,
+    stop_requested: Callable[[], bool],
+) -> Weights:
+    """Trains one stage, stores what it leaves, and returns the final weights.
+
+    Goes on from the newest whole checkpoint, if there is one, and then ends with
+    exactly what an undisturbed run leaves.
+
+    Args:
+        stage: which stage.
+        trainer: holds the initial weights.
+        material: the data of the run.
+        directory: where everything goes.
+        progress: shared by the stages of the run.
+        stop_requested: says whether to save and stop.
+
+    Raises:
+        Preempted: after saving, if a stop was requested.
+        TrainingError: if the loss is no longer finite.
+    """
+    run = _StageRun(stage, trainer, material, directory)
+    guard = StageGuard(
+        run.save,
+        every=run.config.run.checkpoint_every,
+        boundary=run.config.measure.probe_every,
+        num_steps=stage.num_steps,
+        stop_requested=stop_requested,
+    )
+    bar = Progress(
+        progress,
+        stage.title,
+        stage.settings.batch_size,
+        stage.steps_per_epoch,
+        stage.num_steps,
+        run.start_step,
+    )
+    try:
+        run.fit([bar, guard])
+    except DivergedError as error:
+        run.close()
+        raise TrainingError(
+            f"{error} of stage {stage.key.name}; lower --{stage.key.stage}_learning_rate or "
+            f"--init_scale. Finished stages and the last good state are kept in {directory.path}."
+        ) from None
+    if guard.stopped:
+        run.close()
+        raise Preempted
+    return run.finish()
+
+
+class _StageRun:
+    """What belongs together while one stage trains."""
+
+    def __init__(self, stage, trainer, material, directory):
+        self.stage, self.trainer, self.material = stage, trainer, material
+        self.directory, self.config = directory, material.plan.config
+        self.begin, self.before = time.monotonic(), 0.0
+        self.log, self.board = MetricLog(), None
+        checkpoint = load_checkpoint(directory.checkpoints_path(stage.key))
+        self.start_step = checkpoint.step if checkpoint else 0
+        writers = [self.log]
+        if self.config.run.tensorboard:
+            self.board = TensorBoardWriter(directory.tensorboard_path(stage.key))
+            if not checkpoint:
+                self.board.clear()
+            write_run_header(self.board, stage.key, self.config)
+            writers.append(self.board)
+        self.measures = Measures(stage, material, trainer.model, writers)
+        self.writers = writers
+        if checkpoint:
+            trainer.restore_state(checkpoint.variables)
+            self.measures.resume(checkpoint.records)
+            self.log.rows = checkpoint.log
+            self.before = checkpoint.seconds
+
+    @property
+    def seconds(self):
+        return self.before + time.monotonic() - self.begin
+
+    def fit(self, callbacks):
+        callbacks = [*self.measures.callbacks(), *callbacks]
+        if self.board:
+            callbacks.append(WeightHistograms(self.board))
+        self.trainer.fit(self.material.train_dataset(self.stage, self.start_step), callbacks)
+
+    def save(self, step):
+        checkpoint = Checkpoint(
+            step=step,
+            variables=self.trainer.read_state(),
+            records=self.measures.rows(),
+            log=self.log.rows,
+            seconds=self.seconds,
+        )
+        save_checkpoint(self.directory.checkpoints_path(self.stage.key), checkpoint)
+
+    def close(self):
+        if self.board:
+            self.board.close()
+
+    def finish(self) -> Weights:
+        """Evaluates, and stores everything; the result file goes last."""
+        key, seconds = self.stage.key, self.seconds
+        summary = self._summary()
+        weights = read_weights(self.trainer.model)
+        table = self.material.store_labels(self.stage)
+        if key.stage == "upstream" or self.config.run.keep_weights == "all":
+            write_arrays(self.directory.weights_path(key), weights)
+        result = {
+            "summary": summary,
+            "num_classes": self.stage.num_classes,
+            "num_examples": self.stage.num_examples,
+            "labels_sha256": table.sha256,
+            "labels_nominal_rate": table.nominal_rate,
+            "labels_realised_rate": table.realised_rate,
+            "transferred": [] if key.start in ("", "scratch") else self._transferred(),
+            "train_seconds": round(seconds, 2),
+        }
+        self.directory.finish_stage(key, result, self.log.rows, self.measures.arrays())
+        self.close()
+        remove_checkpoints(self.directory.checkpoints_path(key))
+        return weights
+
+    def _transferred(self):
+        return list(self.material.plan.transferred)
+
+    def _summary(self):
+        """Evaluates on the whole slices and returns the stage's row of `summary.csv`."""
+        final, key = {}, self.stage.key
+        for name in ("train", "test"):
+            batches = self.material.eval_dataset(self.stage, test=name == "test")
+            for kind, value in evaluate(self.trainer.model, batches).items():
+                final[f"final_{name}_{kind}"] = None if np.isnan(value) else value
+                if not np.isnan(value):
+                    for writer in self.writers:
+                        writer.scalar(self.stage.num_steps, f"final/{name}_{kind}", value)
+        return {
+            "start": key.start,
+            "labels": key.labels,
+            "seed": key.seed,
+            "steps": self.stage.num_steps,
+            **final,
+            **self.measures.summary(),
+        }

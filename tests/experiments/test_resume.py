@@ -1,0 +1,259 @@
+"""Killed at any instant, the same command goes on and ends with the same bytes."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import main
+from rl_keras.experiments import checkpoints, stage
+from rl_keras.experiments.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from rl_keras.storage import RunDirectory, read_arrays, stage_keys
+
+ROOT = Path(__file__).parents[2]
+SMALL = (
+    "--upstream_split=train[:40] --downstream_split=train[40:80] --test_split=test[:20] "
+    "--upstream_batch_size=10 --downstream_batch_size=10 --upstream_epochs=4 --downstream_epochs=3 "
+    "--probe_every=4 --measure_every=4 --filters=32 --units=4 --starts=scratch,covariance "
+    "--keep_weights=all --checkpoint_every=4 --notensorboard"
+).split()
+VARIANTS = {
+    "resident": [],
+    "streaming": ["--max_resident_mb=0"],
+    "executions": ["--upstream_steps_per_execution=4", "--downstream_steps_per_execution=4"],
+    "replicas": ["--strategy=mirrored", "--num_logical_cpus=2"],
+}
+
+
+def arguments(workdir, data_dir, variant="resident"):
+    return [*SMALL, f"--workdir={workdir}", f"--data_dir={data_dir}", *VARIANTS[variant]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, patches_dir):
+    """Returns a function from a variant to its finished, never interrupted run."""
+    done = {}
+
+    def run(variant):
+        if variant not in done:
+            done[variant] = tmp_path_factory.mktemp("undisturbed") / "run"
+            assert main.main(arguments(done[variant], patches_dir, variant)) == 0
+        return done[variant]
+
+    return run
+
+
+def assert_same(one, other):
+    for name in ("metrics.jsonl", "summary.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    first, second = RunDirectory(one), RunDirectory(other)
+    for key in stage_keys(first.read_config()):
+        for path in (RunDirectory.weights_path, RunDirectory.arrays_path):
+            arrays = read_arrays(path(first, key)), read_arrays(path(second, key))
+            assert arrays[0].keys() == arrays[1].keys()
+            for name in arrays[0]:
+                np.testing.assert_array_equal(arrays[0][name], arrays[1][name], err_msg=name)
+    assert not list(other.rglob("step-*.npz"))
+    assert not list(other.rglob("*.tmp"))
+
+
+def interrupt_after(saves, monkeypatch):
+    """Makes the process stop right after a number of checkpoints."""
+    left = [saves]
+
+    def save(*args):
+        save_checkpoint(*args)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "save_checkpoint", save)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_interrupted_runs_go_on_to_the_same_bytes(
+    variant, undisturbed, patches_dir, tmp_path, monkeypatch
+):
+    expected = undisturbed(variant)
+    workdir = tmp_path / "run"
+    # 3 saves in the upstream stage of 16 steps, 2 in each arm of 12.
+    for saves in (2, 2, 2):
+        with monkeypatch.context() as patch:
+            interrupt_after(saves, patch)
+            assert main.main(arguments(workdir, patches_dir, variant)) == 130
+    assert main.main(arguments(workdir, patches_dir, variant)) == 0
+    assert_same(expected, workdir)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "flipped": flip,
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "foreign": lambda path: path.write_bytes(b"not an archive"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("num_damaged", [1, 2])
+def test_damaged_checkpoints_are_passed_over(
+    damage, num_damaged, undisturbed, patches_dir, tmp_path, monkeypatch, capsys
+):
+    expected = undisturbed("resident")
+    workdir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_after(3, patch)
+        assert main.main(arguments(workdir, patches_dir)) == 130
+    files = sorted(workdir.rglob("step-*.npz"), reverse=True)
+    assert [path.name[:14] for path in files] == ["step-000000012", "step-000000008"]
+    for path in files[:num_damaged]:
+        DAMAGES[damage](path)
+    capsys.readouterr()
+    assert main.main(arguments(workdir, patches_dir)) == 0
+    assert (
+        capsys.readouterr().err.count("is damaged; going back to an earlier state") == num_damaged
+    )
+    assert_same(expected, workdir)
+
+
+def test_sigterm_saves_and_exits_with_its_own_status(
+    undisturbed, patches_dir, tmp_path, monkeypatch, capsys
+):
+    expected = undisturbed("resident")
+    workdir = tmp_path / "run"
+    flags = [*arguments(workdir, patches_dir), "--checkpoint_every=0"]
+
+    def fit(self, dataset, callbacks):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, dataset, callbacks)
+
+    original = stage.Trainer.fit
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.Trainer, "fit", fit)
+        assert main.main(flags) == 75
+    assert "the same command goes on from here" in capsys.readouterr().err
+    assert [path.name[:14] for path in workdir.rglob("step-*")] == ["step-000000004"]
+    assert main.main(flags) == 0
+    assert_same(expected, workdir)
+
+
+def test_a_full_disk_keeps_what_was_finished(
+    undisturbed, patches_dir, tmp_path, monkeypatch, capsys
+):
+    expected = undisturbed("resident")
+    workdir = tmp_path / "run"
+    calls = [0]
+
+    def fsync(file):
+        calls[0] += 1
+        if calls[0] > 12:
+            raise OSError(28, "No space left on device", "arrays.npz")
+        return original(file)
+
+    original = os.fsync
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        assert main.main(arguments(workdir, patches_dir)) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("error: No space left on device: ")
+    assert main.main(arguments(workdir, patches_dir)) == 0
+    assert_same(expected, workdir)
+
+
+def test_a_loss_of_nan_stops_and_names_the_step(patches_dir, tmp_path, capsys):
+    flags = [*arguments(tmp_path / "run", patches_dir), "--upstream_learning_rate=1e30"]
+    assert main.main(flags) == 3
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: the loss is not finite at step ")
+    assert "of stage upstream-random-seed0; lower --upstream_learning_rate" in error
+    assert "\n" not in error
+
+
+def test_a_failing_tensorboard_does_not_stop_training(
+    undisturbed, patches_dir, tmp_path, monkeypatch
+):
+    import tensorflow as tf
+
+    def fail(*_):
+        raise OSError("stale file handle")
+
+    monkeypatch.setattr(tf.summary, "create_file_writer", fail)
+    flags = [*arguments(tmp_path / "run", patches_dir), "--tensorboard"]
+    with pytest.warns(UserWarning, match="training goes on. stale file handle"):
+        assert main.main(flags) == 0
+    assert_same(undisturbed("resident"), tmp_path / "run")
+
+
+def test_checkpoints_come_back_as_they_were(tmp_path):
+    variables = [np.arange(3, dtype="float32"), np.array(7, dtype="int64")]
+    records = [
+        [{"step": 0, "a": 0.1, "b": np.ones(2)}, {"step": 4, "a": 0.2, "b": np.zeros(2)}],
+        [],
+    ]
+    log = [{"step": 4, "name": "x", "value": 1 / 3}]
+    for step in (4, 8, 12):
+        save_checkpoint(tmp_path, Checkpoint(step, variables, records, log, 1.5))
+    assert len(list(tmp_path.iterdir())) == checkpoints.KEPT == 2
+    loaded = load_checkpoint(tmp_path)
+    assert (loaded.step, loaded.log, loaded.seconds) == (12, log, 1.5)
+    for one, other in zip(loaded.variables, variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    assert [row["a"] for row in loaded.records[0]] == [0.1, 0.2] and loaded.records[1] == []
+
+
+def kill_at(instant, flags):
+    """Starts the command, kills it after so many seconds, and says whether it was still running."""
+    process = subprocess.Popen(
+        [sys.executable, "main.py", *flags],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        process.wait(instant)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return process.wait() == -signal.SIGKILL
+
+
+def kill_test(variant, num_instants, data_dir, tmp_path):
+    """Kills runs at so many random instants of their length, and compares what they end with."""
+    expected = tmp_path / "expected"
+    begin = time.monotonic()
+    assert not kill_at(600, arguments(expected, data_dir, variant))
+    length = time.monotonic() - begin
+    generator = random.Random(f"{variant} {num_instants}")
+    for number in range(num_instants):
+        workdir = tmp_path / f"run{number}"
+        # Imports take the first part; there is nothing to lose yet.
+        while not kill_at(
+            length * generator.uniform(0.4, 1.0), arguments(workdir, data_dir, variant)
+        ):
+            shutil.rmtree(workdir)
+            length *= 0.9  # it was done already: the machine has become faster
+        assert not kill_at(600, arguments(workdir, data_dir, variant))
+        assert_same(expected, workdir)
+        shutil.rmtree(workdir)
+
+
+def test_sigkill_at_a_few_instants(patches_dir, tmp_path):
+    kill_test("resident", 2, patches_dir, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["resident", "streaming", "replicas"])
+def test_sigkill_at_twenty_instants(variant, patches_dir, tmp_path):
+    kill_test(variant, 20, patches_dir, tmp_path)
