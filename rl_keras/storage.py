@@ -129,6 +129,7 @@ class RunDirectory:
         self.path = Path(path)
         self.config_path = self.path / "config.json"
         self.flagfile_path = self.path / "flags.cfg"
+        self.lock_path = self.path / ".lock"
         self.metrics_path = self.path / "metrics.jsonl"
         self.summary_path = self.path / "summary.csv"
         self.figures_path = self.path / "figures"
@@ -175,7 +176,9 @@ class RunDirectory:
                 f"--workdir cannot be written ({error.strerror}); choose another. "
                 f"Received: {self.path}"
             ) from None
-        if not self.path.exists() or not any(self.path.iterdir()):
+        files = self.path.iterdir() if self.path.exists() else ()
+        # Names with a dot are locks and files half written, of a process that is just starting.
+        if all(path.name.startswith(".") for path in files):
             return
         if not self.config_path.exists():
             raise UsageError(

@@ -24,6 +24,7 @@ ALLOWED = {
         *BASE,
         "cli",
         "storage",
+        "locks",
         "science",
         "data",
         "models",

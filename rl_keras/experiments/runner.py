@@ -1,5 +1,6 @@
 """The whole experiment: random labels upstream, a transform of weights, a task downstream."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from rl_keras.experiments.stage import train_stage
 from rl_keras.experiments.strategy import make_strategy
 from rl_keras.experiments.training import Trainer, fresh_weights
 from rl_keras.experiments.transforms import Weights, starting_weights
+from rl_keras.locks import hold
 from rl_keras.seeds import derive_seed
 from rl_keras.storage import RunDirectory, read_arrays
 
@@ -37,13 +39,15 @@ def run(config: ExperimentConfig) -> None:
     material = Material(plan, directory)
     experiment = Experiment(plan, material, directory, strategy, stop_on_sigterm())
     experiment.check_finished()
-    joined = directory.joined(config)
-    directory.claim(joined, to_flagfile(joined))
+    with hold(directory.lock_path, f"folder {directory.path}"):
+        joined = directory.joined(config)
+        directory.claim(joined, to_flagfile(joined))
     if config.run.tensorboard:
         write_experiment_header(directory)
     for seed in config.run.seeds:
         experiment.run_seed(seed)
-    directory.collect()
+    with hold(directory.lock_path, f"folder {directory.path}"):
+        directory.collect()
 
 
 class Experiment:
@@ -100,15 +104,27 @@ class Experiment:
             return
         trained = self.upstream_weights(upstream)
         for stage in arms:
-            if self.directory.read_result(stage.key) is None:
-                self.train(stage, self.initial_weights(stage, trained))
+            with self._claimed(stage) as is_open:
+                if is_open:
+                    self.train(stage, self.initial_weights(stage, trained))
 
     def upstream_weights(self, stage: StagePlan) -> Weights:
-        """Returns the trained upstream weights, from this run or an earlier one."""
+        """Returns the trained upstream weights, from this run, an earlier or a parallel one."""
         path = self.directory.weights_path(stage.key)
-        if self.directory.read_result(stage.key) is None or not path.exists():
-            return self.train(stage, self._fresh(stage))
+        with self._claimed(stage) as is_open:
+            if is_open or not path.exists():
+                return self.train(stage, self._fresh(stage))
         return read_arrays(path)
+
+    @contextlib.contextmanager
+    def _claimed(self, stage: StagePlan):
+        """Holds a stage's lock if the stage is not finished, and yields whether that is so."""
+        if self.directory.read_result(stage.key) is not None:
+            yield False
+            return
+        with hold(self.directory.stage_path(stage.key) / "lock", f"stage {stage.key.name}"):
+            # While we waited, another process may have finished it.
+            yield self.directory.read_result(stage.key) is None
 
     def initial_weights(self, stage: StagePlan, upstream: Weights) -> Weights:
         """Returns the weights a downstream arm starts from."""

@@ -1,7 +1,13 @@
 """The whole recipe on a few small images: what it leaves, what it reuses, what arms share."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +17,10 @@ from rl_keras.config import STARTS, from_values
 from rl_keras.data.label_table import load_labels
 from rl_keras.experiments.material import Material
 from rl_keras.experiments.plan import describe, make_plan
+from rl_keras.locks import hold
 from rl_keras.storage import RunDirectory, StageKey, read_arrays
+
+ROOT = Path(__file__).parents[2]
 
 SMALL = (
     "--upstream_split=train[:40] --downstream_split=train[40:80] --test_split=test[:25] "
@@ -134,6 +143,43 @@ def test_seeds_run_one_after_another_give_the_summary_of_both_at_once(
         apart = run(tmp_path / "run", patches_dir, seeds, "--notensorboard")
     for name in ("metrics_path", "summary_path"):
         assert getattr(apart, name).read_bytes() == getattr(finished, name).read_bytes()
+
+
+def test_two_processes_with_other_seeds_share_a_folder(finished, patches_dir, tmp_path):
+    workdir = tmp_path / "run"
+    flags = [*SMALL, f"--workdir={workdir}", f"--data_dir={patches_dir}", "--notensorboard"]
+    processes = [
+        subprocess.Popen([sys.executable, "main.py", *flags, f"--seeds={seeds}"], cwd=ROOT)
+        for seeds in ("0", "1")
+    ]
+    assert [process.wait() for process in processes] == [0, 0]
+    together = RunDirectory(workdir)
+    for name in ("metrics_path", "summary_path"):
+        assert getattr(together, name).read_bytes() == getattr(finished, name).read_bytes()
+    assert together.read_config().run.seeds == (0, 1)
+
+
+def test_a_stage_that_another_process_trains_is_waited_for(finished, patches_dir, tmp_path, capsys):
+    shutil.copytree(finished.path, tmp_path / "run")
+    copy, key = RunDirectory(tmp_path / "run"), arms()["covariance"]
+    aside = tmp_path / "result.json"
+    (copy.stage_path(key) / "result.json").rename(aside)
+
+    def finish_elsewhere():
+        with hold(copy.stage_path(key) / "lock", "stage"):
+            started.set()
+            time.sleep(8)
+            aside.rename(copy.stage_path(key) / "result.json")
+
+    started = threading.Event()
+    other = threading.Thread(target=finish_elsewhere)
+    other.start()
+    started.wait()
+    run(copy.path, patches_dir)
+    other.join()
+    text = capsys.readouterr().out
+    assert f"stage {key.name} is in the hands of process {os.getpid()}" in text
+    assert "[1/1]" not in text
 
 
 def test_steps_per_execution_change_nothing(finished, patches_dir, tmp_path):
