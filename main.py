@@ -56,8 +56,8 @@ def train(config) -> None:
 
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
-            "main.py trains with TensorFlow; unset KERAS_BACKEND. The callbacks work with every "
-            f"backend. Received: {keras.backend.backend()}"
+            "main.py trains with TensorFlow; unset KERAS_BACKEND, or set it to tensorflow. "
+            f"Received: {keras.backend.backend()}"
         )
     from rl_keras.experiments.runner import run
 

@@ -1,7 +1,7 @@
 """Everything that is read from a finished run: figures, their rows, the printed table."""
 
 from rl_keras.figures import FIGURES
-from rl_keras.figures.table import summary_table
+from rl_keras.figures.table import paired_table, summary_table
 from rl_keras.storage import RunDirectory
 
 
@@ -21,6 +21,8 @@ def draw_all(workdir: str, figures: tuple[str, ...] | None = None) -> str:
     rows = run.read_summary()
     if rows:
         lines += ["", summary_table(rows), ""]
+        differences = paired_table(rows)
+        lines += [differences, ""] if differences else []
     for name in figures or config.run.figures:
         paths, more = FIGURES[name](run)
         lines += [f"wrote {path}" for path in paths]

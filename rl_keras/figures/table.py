@@ -45,6 +45,52 @@ def summary_table(rows: Iterable[Mapping]) -> str:
     return "\n".join([*(_aligned(cells, widths) for cells in lines), note])
 
 
+def paired_table(rows: Iterable[Mapping], reference: str = "pretrained") -> str:
+    """Lays out how the starts differ from one of them, seed by seed.
+
+    Arms of a seed share labels, data order and fresh weights, so their difference
+    varies less over seeds than each of them.
+
+    Args:
+        rows: rows of `summary.csv`.
+        reference: the start that the others are compared with.
+
+    Returns:
+        Lines with mean differences and their 95% intervals, over the seeds in
+        which both arms have a value; empty without two such seeds.
+
+    Example:
+        >>> paired_table([])
+        ''
+    """
+    by_arm: dict[tuple, dict] = {}
+    for row in rows:
+        by_arm.setdefault((row["labels"], row["start"]), {})[row["seed"]] = row
+    lines = [("labels", "start", "steps to 80%", "area %")]
+    for (labels, start), arm in by_arm.items():
+        base = by_arm.get((labels, reference), {})
+        if start != reference and len(base.keys() & arm.keys()) > 1:
+            cells = (_difference(arm, base, *column) for column in _COLUMNS[2:])
+            lines.append((labels, start, *cells))
+    if len(lines) == 1:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    title = f"Difference to {reference}, paired by seed:"
+    return "\n".join([title, *(_aligned(cells, widths) for cells in lines)])
+
+
+def _difference(arm, base, column, scale, digits):
+    shared = [seed for seed in arm if seed in base]
+    pairs = [(arm[seed][column], base[seed][column]) for seed in shared]
+    pairs = [pair for pair in pairs if not {None, ""} & set(pair)]
+    if len(pairs) < 2:
+        return f"- ({len(pairs)} of {len(shared)})"
+    interval = mean_interval([scale * (float(one) - float(other)) for one, other in pairs])
+    low, high = f"{interval.low:+.{digits}f}", f"{interval.high:+.{digits}f}"
+    count = "" if len(pairs) == len(shared) else f" ({len(pairs)} of {len(shared)})"
+    return f"{interval.mean:+.{digits}f} [{low}, {high}]{count}"
+
+
 def _cell(group, column, scale, digits):
     """The mean over seeds with its interval; an empty cell is a seed without a value."""
     values = [scale * float(row[column]) for row in group if row[column] not in (None, "")]

@@ -106,8 +106,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("num_damaged", [1, 2])
+@pytest.mark.parametrize(("damage", "num_damaged"), [*((d, 1) for d in DAMAGES), ("flipped", 2)])
 def test_damaged_checkpoints_are_passed_over(
     damage, num_damaged, undisturbed, patches_dir, tmp_path, monkeypatch, capsys
 ):

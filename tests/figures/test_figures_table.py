@@ -1,7 +1,7 @@
 """The closing table, letter by letter."""
 
 from rl_keras.config import STARTS
-from rl_keras.figures.table import summary_table
+from rl_keras.figures.table import paired_table, summary_table
 
 NAMES = ("final_train_accuracy", "final_test_accuracy", "steps_to_80", "area_under_train_curve")
 
@@ -45,3 +45,31 @@ def test_width_stays_within_110():
         for seed in range(3)
     ]
     assert max(map(len, summary_table(rows).splitlines())) <= 110
+
+
+PAIRED = """\
+Difference to pretrained, paired by seed:
+labels  start           steps to 80%             area %
+true    scratch       +20 [+20, +20]  -10.0 [-10.0, -10.0]
+true    covariance      - (1 of 2)    +1.0 [+1.0, +1.0]"""
+
+
+def test_differences_are_taken_seed_by_seed():
+    rows = []
+    for seed, base in enumerate((100, 180)):  # the seeds differ by more than the starts
+        area = 0.8 - seed / 10
+        covariance = base if seed else None
+        for start, steps, more in (
+            ("scratch", base + 20, -0.1),
+            ("pretrained", base, 0.0),
+            ("covariance", covariance, 0.01),
+        ):
+            rows.append({**row("true", start, 0.9, 0.5, steps, area + more), "seed": seed})
+    assert paired_table(rows).split() == PAIRED.split()
+
+
+def test_there_are_no_differences_without_the_reference_or_a_second_seed():
+    one = [{**row("true", start, 0.9, 0.5, 100, 0.8), "seed": 0} for start in STARTS]
+    assert paired_table(one) == ""
+    two = [{**one[0], "seed": seed} for seed in (0, 1)]
+    assert paired_table(two) == ""
