@@ -16,6 +16,9 @@ from rl_keras.data.scaling import Scaling
 from rl_keras.data.slices import num_examples
 from rl_keras.errors import UsageError
 
+_PARALLEL_BATCHES = 2
+_READY_BATCHES = 4
+
 
 def train_dataset(
     examples: Examples,
@@ -68,7 +71,7 @@ def train_dataset(
         return scaling(tf.gather(images, rows)), tf.gather(labels, rows)
 
     rows = _from_step(order_of, num_batches, num_steps, start_step)
-    return _finish(rows.map(batch_of, num_parallel_calls=tf.data.AUTOTUNE))
+    return _finish(rows.map(batch_of, num_parallel_calls=_PARALLEL_BATCHES))
 
 
 def streaming_dataset(
@@ -113,7 +116,7 @@ def streaming_dataset(
     batches = _from_step(batches_of, num_batches, num_steps, start_step)
     return _finish(
         batches.map(
-            lambda images, labels: (scaling(images), labels), num_parallel_calls=tf.data.AUTOTUNE
+            lambda images, labels: (scaling(images), labels), num_parallel_calls=_PARALLEL_BATCHES
         )
     )
 
@@ -161,7 +164,7 @@ def eval_dataset(
         )
 
     batches = tf.data.Dataset.range(-(-num_rows // batch_size))
-    return _finish(batches.map(batch_of, num_parallel_calls=tf.data.AUTOTUNE))
+    return _finish(batches.map(batch_of, num_parallel_calls=_PARALLEL_BATCHES))
 
 
 def streaming_eval_dataset(
@@ -180,7 +183,7 @@ def streaming_eval_dataset(
     batches = rows.batch(batch_size, drop_remainder=True)
     return _finish(
         batches.map(
-            lambda images, *rest: (scaling(images), *rest), num_parallel_calls=tf.data.AUTOTUNE
+            lambda images, *rest: (scaling(images), *rest), num_parallel_calls=_PARALLEL_BATCHES
         )
     )
 
@@ -226,7 +229,10 @@ def _from_step(dataset_of_epoch, num_batches, num_steps, start_step):
 def _finish(dataset):
     options = tf.data.Options()
     options.deterministic = True
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    # The autotuner's thread sleeps for up to a minute, and the end of an iterator waits for it:
+    # half a minute for each stage of a run, to tune what takes a hundredth of a step.
+    options.autotune.enabled = False
+    return dataset.prefetch(_READY_BATCHES).with_options(options)
 
 
 def _on_host(array):
