@@ -35,6 +35,12 @@ def check_config(config: ExperimentConfig) -> None:
             "--upstream_labels takes one label map, since all starts share the upstream stage. "
             f"Received: {','.join(config.upstream.labels)}"
         )
+    for flag in ("tpu", "tpu_zone", "tpu_project"):
+        if getattr(config.run, flag) and config.run.strategy != "tpu":
+            raise UsageError(
+                f"--{flag} has an effect only with --strategy=tpu. "
+                f"Received: --strategy={config.run.strategy}"
+            )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", config.run.experiment):
         raise UsageError(
             "--experiment must be a plain name of letters, digits, '_', '-' and '.'. "

@@ -39,9 +39,12 @@ class RunConfig:
     )
     strategy: str = setting(
         "auto",
-        "Devices: auto (all GPUs, else the CPU), cpu, mirrored.",
-        ("auto", "cpu", "mirrored"),
+        "Devices: auto (all GPUs, else the CPU), cpu, mirrored, tpu.",
+        ("auto", "cpu", "mirrored", "tpu"),
     )
+    tpu: str = setting("", "For --strategy=tpu: name of the TPU. Empty: the one of this VM.")
+    tpu_zone: str = setting("", "For --strategy=tpu: zone of the TPU. Empty: as configured.")
+    tpu_project: str = setting("", "For --strategy=tpu: project of the TPU. Empty: as configured.")
     num_logical_cpus: int = setting(
         1, "Split the CPU into this many devices, to try mirrored without a GPU.", minimum=1
     )

@@ -25,7 +25,18 @@ from rl_keras.errors import UsageError
 # Settings under which stored results remain valid.
 FREE_SETTINGS = frozenset(
     (
-        *("mode", "workdir", "seeds", "dry_run", "figures", "strategy", "num_logical_cpus"),
+        *(
+            "mode",
+            "workdir",
+            "seeds",
+            "dry_run",
+            "figures",
+            "strategy",
+            "tpu",
+            "tpu_zone",
+            "tpu_project",
+            "num_logical_cpus",
+        ),
         *(
             "keep_weights",
             "tensorboard",

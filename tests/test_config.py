@@ -77,6 +77,7 @@ BAD = [
     ({"transfer_layers": ("all", "conv1")}, "--transfer_layers=all stands alone"),
     ({"alignment_layers": ("none", "conv1")}, "--alignment_layers=none stands alone"),
     ({"experiment": "../up"}, "--experiment must be a plain name"),
+    ({"tpu": "node"}, "--tpu has an effect only with --strategy=tpu. Received: --strategy=auto"),
     ({"mode": "fly"}, "--mode must be one of run, draw. Received: fly"),
 ]
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from rl_keras.config import RunConfig
 from rl_keras.errors import UsageError
+from rl_keras.experiments.tpu import tpu_strategy
 
 
 def make_strategy(config: RunConfig) -> tf.distribute.Strategy:
@@ -15,6 +16,8 @@ def make_strategy(config: RunConfig) -> tf.distribute.Strategy:
     Raises:
         UsageError: if the devices are not there.
     """
+    if config.strategy == "tpu":
+        return tpu_strategy(config)
     if config.num_logical_cpus > 1:
         _split_cpu(config.num_logical_cpus)
     gpus = tf.config.list_logical_devices("GPU")
