@@ -119,6 +119,7 @@ def save_labels(path, table: LabelTable) -> None:
                 true=table.true,
                 label_map=json.dumps(dataclasses.asdict(table.label_map)),
                 sha256=table.sha256,
+                rates=json.dumps({"nominal": table.nominal_rate, "realised": table.realised_rate}),
             )
             file.flush()
             os.fsync(file.fileno())

@@ -105,6 +105,15 @@ def test_arms_of_a_seed_share_labels_and_seeds_differ(finished):
     assert len({result["labels_sha256"] for result in results}) == 1
 
 
+def test_label_files_say_how_many_labels_are_wrong(finished):
+    path = finished.labels_path("upstream", "random", 0)
+    with np.load(path, allow_pickle=False) as archive:
+        rates = json.loads(str(archive["rates"]))
+        wrong = np.mean(archive["given"] != archive["true"])
+    # Two of the seven photographs are beyond the five random classes.
+    assert rates["realised"] == wrong and 0.7 < rates["nominal"] < 1
+
+
 def test_a_second_run_trains_nothing_and_changes_nothing(finished, patches_dir, monkeypatch):
     from rl_keras.experiments.training import Trainer
 
