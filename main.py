@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command continues with the next stage.\n")
+        sys.stderr.write("interrupted; the same command goes on from the last saved state.\n")
         return 130
     return 0
 

@@ -19,34 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.config import FORMAT, ExperimentConfig, from_values, to_values
+from rl_keras.config import FORMAT, ExperimentConfig, all_settings, from_values, to_values
 from rl_keras.errors import UsageError
 
-# Settings under which stored results remain valid.
-FREE_SETTINGS = frozenset(
-    (
-        *(
-            "mode",
-            "workdir",
-            "seeds",
-            "dry_run",
-            "figures",
-            "strategy",
-            "tpu",
-            "tpu_zone",
-            "tpu_project",
-            "num_logical_cpus",
-        ),
-        *(
-            "keep_weights",
-            "tensorboard",
-            "checkpoint_every",
-            "data_dir",
-            "download",
-            "max_resident_mb",
-        ),
-    )
-)
+# Settings that change no result: how a run is carried out, and where its data lie.
+FREE_SETTINGS = frozenset(s.flag for s in all_settings() if s.section == "run") | {
+    "data_dir",
+    "download",
+}
 
 
 @dataclass(frozen=True)

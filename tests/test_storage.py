@@ -90,6 +90,14 @@ def test_more_seeds_may_join_a_run_but_other_settings_not(tmp_path):
         run.check(from_values({"upstream_epochs": 11}))
 
 
+def test_streaming_is_no_free_setting_since_its_order_differs(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.claim(from_values({}), "")
+    run.check(from_values({"data_dir": "elsewhere", "tensorboard": False}))
+    with pytest.raises(UsageError, match="holds a run with --max_resident_mb=2000"):
+        run.check(from_values({"max_resident_mb": 0}))
+
+
 def test_joined_seeds_are_those_of_both_runs(tmp_path):
     run = RunDirectory(tmp_path)
     config = from_values({"seeds": (3, 1)})

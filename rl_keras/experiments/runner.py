@@ -37,7 +37,12 @@ def run(config: ExperimentConfig) -> None:
         sys.stdout.write(describe(plan) + "\n")
         return
     material = Material(plan, directory)
-    experiment = Experiment(plan, material, directory, strategy, stop_on_sigterm())
+    with stop_on_sigterm() as stop_requested:
+        experiment = Experiment(plan, material, directory, strategy, stop_requested)
+        _carry_out(experiment, config, directory)
+
+
+def _carry_out(experiment, config, directory):
     experiment.check_finished()
     with hold(directory.lock_path, f"folder {directory.path}"):
         joined = directory.joined(config)

@@ -88,6 +88,8 @@ class _StageRun:
         self.stage, self.trainer, self.material = stage, trainer, material
         self.directory, self.config = directory, material.plan.config
         self.begin, self.before = time.monotonic(), 0.0
+        # Before the first step, so that a resumed stage is held to the same labels.
+        self.labels = material.store_labels(stage)
         self.log, self.board = MetricLog(), None
         checkpoint = load_checkpoint(directory.checkpoints_path(stage.key))
         self.start_step = checkpoint.step if checkpoint else 0
@@ -135,26 +137,24 @@ class _StageRun:
         key, seconds = self.stage.key, self.seconds
         summary = self._summary()
         weights = read_weights(self.trainer.model)
-        table = self.material.store_labels(self.stage)
         if key.stage == "upstream" or self.config.run.keep_weights == "all":
             write_arrays(self.directory.weights_path(key), weights)
         result = {
             "summary": summary,
             "num_classes": self.stage.num_classes,
             "num_examples": self.stage.num_examples,
-            "labels_sha256": table.sha256,
-            "labels_nominal_rate": table.nominal_rate,
-            "labels_realised_rate": table.realised_rate,
-            "transferred": [] if key.start in ("", "scratch") else self._transferred(),
+            "labels_sha256": self.labels.sha256,
+            "labels_nominal_rate": self.labels.nominal_rate,
+            "labels_realised_rate": self.labels.realised_rate,
+            "transferred": []
+            if key.start in ("", "scratch")
+            else list(self.material.plan.transferred),
             "train_seconds": round(seconds, 2),
         }
         self.directory.finish_stage(key, result, self.log.rows, self.measures.arrays())
         self.close()
         remove_checkpoints(self.directory.checkpoints_path(key))
         return weights
-
-    def _transferred(self):
-        return list(self.material.plan.transferred)
 
     def _summary(self):
         """Evaluates on the whole slices and returns the stage's row of `summary.csv`."""

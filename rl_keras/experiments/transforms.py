@@ -89,7 +89,7 @@ def starting_weights(
             weights[path] = trained
         elif name == "bias":
             kernel = f"{layer}/kernel"
-            factor = np.linalg.norm(fresh[kernel]) / np.linalg.norm(upstream[kernel])
+            factor = _norm_factor(upstream[kernel], fresh[kernel])
             weights[path] = (trained * factor).astype(trained.dtype)
         else:
             kernel = sample_kernel(trained, generator) if start == "covariance" else trained
@@ -103,11 +103,14 @@ def rescale_to_norm(kernel: np.ndarray, like: np.ndarray) -> np.ndarray:
     Larger weights alone speed up training with cross-entropy, so starts are
     compared at equal norm.
     """
+    return (kernel.astype(np.float64) * _norm_factor(kernel, like)).astype(like.dtype)
+
+
+def _norm_factor(kernel, like):
     norm = np.linalg.norm(kernel.astype(np.float64))
     if norm == 0:
         raise UsageError("a transferred kernel is zero everywhere; it cannot be rescaled.")
-    factor = np.linalg.norm(like.astype(np.float64)) / norm
-    return (kernel.astype(np.float64) * factor).astype(like.dtype)
+    return np.linalg.norm(like.astype(np.float64)) / norm
 
 
 def sample_kernel(kernel: np.ndarray, generator: np.random.Generator) -> np.ndarray:

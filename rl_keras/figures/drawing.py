@@ -23,7 +23,7 @@ def draw_all(workdir: str, figures: tuple[str, ...] | None = None) -> str:
         lines += ["", summary_table(rows), ""]
         differences = paired_table(rows)
         lines += [differences, ""] if differences else []
-    for name in figures or config.run.figures:
+    for name in config.run.figures if figures is None else figures:
         paths, more = FIGURES[name](run)
         lines += [f"wrote {path}" for path in paths]
         notes += [note for note in more if note not in notes]

@@ -1,5 +1,6 @@
 """Killed at any instant, the same command goes on and ends with the same bytes."""
 
+import dataclasses
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import main
+from rl_keras.data.label_table import labels_sha256, load_labels, save_labels
 from rl_keras.experiments import checkpoints, stage
 from rl_keras.experiments.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from rl_keras.storage import RunDirectory, read_arrays, stage_keys
@@ -127,6 +129,21 @@ def test_damaged_checkpoints_are_passed_over(
     assert_same(expected, workdir)
 
 
+def test_an_interrupted_stage_is_held_to_its_labels(patches_dir, tmp_path, monkeypatch, capsys):
+    workdir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_after(1, patch)
+        assert main.main(arguments(workdir, patches_dir)) == 130
+    path = next((workdir / "labels").glob("upstream*"))
+    table = load_labels(path)
+    given = np.roll(table.given, 1)
+    other = dataclasses.replace(table, given=given, sha256=labels_sha256(table.ids, given))
+    save_labels(path, other)
+    capsys.readouterr()
+    assert main.main(arguments(workdir, patches_dir)) == 2
+    assert "holds other labels than the data set gives now" in capsys.readouterr().err
+
+
 def test_sigterm_saves_and_exits_with_its_own_status(
     undisturbed, patches_dir, tmp_path, monkeypatch, capsys
 ):
@@ -144,6 +161,7 @@ def test_sigterm_saves_and_exits_with_its_own_status(
         assert main.main(flags) == 75
     assert "the same command goes on from here" in capsys.readouterr().err
     assert [path.name[:14] for path in workdir.rglob("step-*")] == ["step-000000004"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert main.main(flags) == 0
     assert_same(expected, workdir)
 

@@ -14,7 +14,9 @@ import pytest
 
 import main
 from rl_keras.config import STARTS, from_values
+from rl_keras.data.examples import load_examples
 from rl_keras.data.label_table import load_labels
+from rl_keras.data.sources import open_source
 from rl_keras.experiments.material import Material
 from rl_keras.experiments.plan import describe, make_plan
 from rl_keras.locks import hold
@@ -124,6 +126,11 @@ def test_a_second_run_trains_nothing_and_changes_nothing(finished, patches_dir, 
     assert [path.read_bytes() for path in files] == before
 
 
+def test_no_figures_are_drawn_when_none_are_asked_for(finished, capsys):
+    assert main.main([f"--workdir={finished.path}", "--mode=draw", "--figures="]) == 0
+    assert "wrote" not in capsys.readouterr().out
+
+
 def test_a_missing_stage_is_trained_again_with_the_same_result(finished, patches_dir, tmp_path):
     shutil.copytree(finished.path, tmp_path / "run")
     key = arms(seed=1)["covariance"]
@@ -231,8 +238,10 @@ def test_gaussian_vectors_through_an_mlp(tmp_path):
     arrays = read_arrays(
         RunDirectory(tmp_path / "run").arrays_path(StageKey("upstream", "random", "", 0))
     )
-    values = arrays["alignment/dense1/eigenvalues"]
-    np.testing.assert_allclose(values, [2, 1, 0.5], rtol=0.8)
+    source = open_source("gaussian", variances=(0.5, 1, 2), num_examples=80)
+    vectors = load_examples(source, "train[:40]").images.astype(np.float64)
+    expected = np.linalg.eigvalsh(np.cov(vectors.T, bias=True))[::-1]
+    np.testing.assert_allclose(arrays["alignment/dense1/eigenvalues"], expected, rtol=1e-12)
     row = RunDirectory(tmp_path / "run").read_summary()[0]
     assert row["final_train_accuracy_true"] == ""
 
