@@ -17,6 +17,8 @@ from rl_keras.errors import UsageError
 FORMAT = 1  # of config.json; raised when an old reader would misread a new file
 STARTS = ("scratch", "pretrained", "pretrained_unscaled", "covariance")
 LABEL_MAPS = ("true", "random", "partial", "permuted")
+CORRUPTION_KINDS = ("redraw", "flip")
+SCALINGS = ("standardize", "minus_one_one", "per_image", "none")
 
 
 def setting(default, help_text: str, choices: tuple[str, ...] = (), minimum=None):
@@ -71,7 +73,7 @@ class DataConfig:
         "standardize",
         "Input scaling: standardize (per channel over the upstream slice), minus_one_one, "
         "per_image, none.",
-        ("standardize", "minus_one_one", "per_image", "none"),
+        SCALINGS,
     )
     gaussian_variances: tuple[float, ...] = setting(
         (), "For --dataset=gaussian: the variance of each input dimension."
@@ -113,7 +115,7 @@ class StageConfig:
     corruption_kind: str = setting(
         "redraw",
         "Label map partial: redraw over all classes (Zhang et al.), or flip to another class.",
-        ("redraw", "flip"),
+        CORRUPTION_KINDS,
     )
     head_units: int = setting(0, "Units of the last layer. 0: one for each class.", minimum=0)
     epochs: int = setting(10, "Passes over the slice.", minimum=1)

@@ -11,7 +11,6 @@ finished when `stages/STAGE/result.json` exists, which is written last.
 import csv
 import io
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +20,7 @@ import numpy as np
 
 from rl_keras.config import FORMAT, ExperimentConfig, all_settings, from_values, to_values
 from rl_keras.errors import UsageError
+from rl_keras.files import write_bytes
 
 # Settings that change no result: how a run is carried out, and where its data lie.
 FREE_SETTINGS = frozenset(s.flag for s in all_settings() if s.section == "run") | {
@@ -56,20 +56,6 @@ def stage_keys(config: ExperimentConfig) -> Iterator[StageKey]:
         for labels in config.downstream.labels:
             for start in config.transfer.starts:
                 yield StageKey("downstream", labels, start, seed)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a whole file or nothing: temporary name, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

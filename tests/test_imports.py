@@ -15,9 +15,10 @@ ALLOWED = {
     "config": {"errors", "checks"},
     "checks": {"errors", "config"},
     "cli": {"errors", "config"},
-    "storage": {"errors", "config"},
+    "files": set(),
+    "storage": {"errors", "config", "files"},
     "science": {"errors", "science"},
-    "data": {"errors", "seeds", "data"},
+    "data": {"errors", "config", "files", "seeds", "data"},
     "models": {*BASE, "models"},
     "callbacks": {"errors", "seeds", "science", "callbacks"},
     "experiments": {
@@ -25,13 +26,14 @@ ALLOWED = {
         "cli",
         "storage",
         "locks",
+        "files",
         "science",
         "data",
         "models",
         "callbacks",
         "experiments",
     },
-    "figures": {*BASE, "storage", "science", "figures"},
+    "figures": {*BASE, "files", "storage", "science", "figures"},
 }
 OUTSIDE = {  # who may import the heavy packages
     "tensorflow": {"data", "experiments", "callbacks"},

@@ -6,12 +6,12 @@ import pytest
 
 from rl_keras.config import from_values
 from rl_keras.errors import UsageError
+from rl_keras.files import write_bytes
 from rl_keras.storage import (
     RunDirectory,
     StageKey,
     read_arrays,
     write_arrays,
-    write_bytes,
     write_table,
 )
 

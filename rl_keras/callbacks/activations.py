@@ -11,7 +11,7 @@ from rl_keras.callbacks.capture import (
     capture,
     named_layers,
 )
-from rl_keras.callbacks.measurement import Measurement
+from rl_keras.callbacks.measurement import Measurement, structured
 from rl_keras.callbacks.schedules import Schedule
 from rl_keras.science.activity import LayerActivity, layer_activity
 
@@ -117,16 +117,11 @@ class ActivationTracker(Measurement):
 
     @property
     def activity(self) -> dict[str, np.ndarray]:
-        records = self.records
-        result = {}
+        records, result = self.records, {}
         for path in self._paths:
-            names = ("dead_units", "rarely_active", "effective_rank")
-            names = ("fraction_active", "mean_activation", *names)
-            fields = {"step": records["step"]} | {n: records[f"{path}:{n}"] for n in names}
-            dtype = [(name, array.dtype, array.shape[1:]) for name, array in fields.items()]
-            result[path] = np.empty(len(records), dtype)
-            for name, array in fields.items():
-                result[path][name] = array
+            names = [name for name in records.dtype.names if name.startswith(f"{path}:")]
+            fields = {name.removeprefix(f"{path}:"): records[name] for name in names}
+            result[path] = structured({"step": records["step"], **fields})
         return result
 
 

@@ -176,9 +176,8 @@ class CovarianceAlignment(Measurement):
         ranks = np.unique(np.linspace(1, len(transfer), _SHOWN_RANKS).astype(int))
         for rank in ranks:
             name = f"transfer/{self.layer_path}/rank_{rank:02d}"
-            for writer in self.writers:
-                if hasattr(writer, "image"):  # a picture channel means TensorBoard
-                    writer.scalar(step, name, transfer[rank - 1])
+            for board in self._boards():
+                board.scalar(step, name, transfer[rank - 1])
 
     def _write_images(self, step):
         shape = tuple(self._layer.kernel.shape[:-1])
@@ -186,9 +185,12 @@ class CovarianceAlignment(Measurement):
             return
         pictures = {"filters": self.filter_rows()[:64], "eigenvectors": self.spaces.vectors.T}
         for name, rows in pictures.items():
-            for writer in self.writers:
-                if hasattr(writer, "image"):
-                    writer.image(step, f"{name}/{self.layer_path}", image_grid(rows, shape))
+            for board in self._boards():
+                board.image(step, f"{name}/{self.layer_path}", image_grid(rows, shape))
+
+    def _boards(self):
+        """The writers that show pictures; a log of numbers holds neither these nor all of f."""
+        return [writer for writer in self.writers if hasattr(writer, "image")]
 
 
 def _input_of(layer_input, layer_output):

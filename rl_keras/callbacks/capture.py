@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import keras
 import numpy as np
 
-# Layers whose weights are filters over the layer's input.
-ALIGNABLE = (keras.layers.Conv2D, keras.layers.Dense)
-
 
 def named_layers(model: keras.Model) -> dict[str, keras.Layer]:
     """Returns every layer inside a model by its path, such as `"backbone/conv1"`.

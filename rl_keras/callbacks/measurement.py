@@ -49,12 +49,7 @@ class Measurement(keras.callbacks.Callback):
     def records(self) -> np.ndarray:
         if not self._rows:
             raise ValueError("nothing is recorded yet; pass the callback to `model.fit` first.")
-        arrays = {name: np.array([row[name] for row in self._rows]) for name in self._rows[0]}
-        dtype = [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()]
-        records = np.empty(len(self._rows), dtype)
-        for name, array in arrays.items():
-            records[name] = array
-        return records
+        return structured({n: np.array([row[n] for row in self._rows]) for n in self._rows[0]})
 
     def write_scalar(self, step: int, name: str, value: float) -> None:
         for writer in self.writers:
@@ -85,3 +80,12 @@ class Measurement(keras.callbacks.Callback):
 
     def _record(self, step):
         self._rows.append({"step": step, **self.measure(step)})
+
+
+def structured(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Joins arrays of the same length into one structured array with these fields."""
+    dtype = [(name, array.dtype, array.shape[1:]) for name, array in columns.items()]
+    records = np.empty(len(next(iter(columns.values()))), dtype)
+    for name, array in columns.items():
+        records[name] = array
+    return records

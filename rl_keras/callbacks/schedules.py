@@ -29,10 +29,6 @@ class Schedule:
             return current // self.interval > previous // self.interval
         return any(previous < step <= current for step in self.steps)
 
-    def first(self) -> int:
-        """Returns the first scheduled step after step 0."""
-        return self.interval if self.interval is not None else min(self.steps)
-
 
 def every(interval: int) -> Schedule:
     """Returns a schedule that is due every `interval` optimiser steps.

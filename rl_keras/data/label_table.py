@@ -6,8 +6,8 @@ that does not depend on the order of the examples.
 
 import dataclasses
 import hashlib
+import io
 import json
-import os
 import pathlib
 import zipfile
 import zlib
@@ -16,6 +16,7 @@ import numpy as np
 
 from rl_keras.data.labels import LabelMap
 from rl_keras.errors import UsageError
+from rl_keras.files import write_bytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,24 +109,17 @@ def labels_sha256(ids: np.ndarray, given: np.ndarray) -> str:
 
 def save_labels(path, table: LabelTable) -> None:
     """Writes a `LabelTable` as npz; a crash leaves the old file or the new one."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                ids=table.ids,
-                given=table.given,
-                true=table.true,
-                label_map=json.dumps(dataclasses.asdict(table.label_map)),
-                sha256=table.sha256,
-                rates=json.dumps({"nominal": table.nominal_rate, "realised": table.realised_rate}),
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        ids=table.ids,
+        given=table.given,
+        true=table.true,
+        label_map=json.dumps(dataclasses.asdict(table.label_map)),
+        sha256=table.sha256,
+        rates=json.dumps({"nominal": table.nominal_rate, "realised": table.realised_rate}),
+    )
+    write_bytes(pathlib.Path(path), buffer.getvalue())
 
 
 def load_labels(path) -> LabelTable:

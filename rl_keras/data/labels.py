@@ -10,10 +10,9 @@ import hashlib
 
 import numpy as np
 
+from rl_keras.config import CORRUPTION_KINDS, LABEL_MAPS
 from rl_keras.errors import UsageError
 
-LABEL_KINDS = ("true", "random", "partial", "permuted")
-CORRUPTION_KINDS = ("redraw", "flip")
 # Separate hash families, so that the coin of corruption tells nothing of the label drawn.
 _LABEL_HASH = b"rl_keras label"
 _COIN_HASH = b"rl_keras coin"
@@ -58,7 +57,7 @@ class LabelMap:
     corruption_kind: str = "redraw"
 
     def __post_init__(self):
-        for name, choices in (("kind", LABEL_KINDS), ("corruption_kind", CORRUPTION_KINDS)):
+        for name, choices in (("kind", LABEL_MAPS), ("corruption_kind", CORRUPTION_KINDS)):
             if getattr(self, name) not in choices:
                 raise UsageError(
                     f"The label map's {name} must be one of {', '.join(choices)}. "

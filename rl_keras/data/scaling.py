@@ -9,9 +9,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from rl_keras.config import SCALINGS
 from rl_keras.errors import UsageError
-
-SCALING_KINDS = ("standardize", "minus_one_one", "per_image", "none")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,8 +80,8 @@ def fit_scaling(kind: str, images) -> Scaling:
         >>> fit_scaling("none", np.zeros((1, 2, 2, 3), np.uint8)).mean
         array([0., 0., 0.])
     """
-    if kind not in SCALING_KINDS:
-        raise UsageError(f"--scaling must be one of {', '.join(SCALING_KINDS)}. Received: {kind!r}")
+    if kind not in SCALINGS:
+        raise UsageError(f"--scaling must be one of {', '.join(SCALINGS)}. Received: {kind!r}")
     is_dataset = isinstance(images, tf.data.Dataset)
     spec = images.element_spec["image"] if is_dataset else images
     num_channels = spec.shape[-1]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.storage import write_bytes
+from rl_keras.files import write_bytes
 
 KEPT = 2
 

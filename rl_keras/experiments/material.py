@@ -17,6 +17,7 @@ from rl_keras.data.pipeline import (
     train_dataset,
 )
 from rl_keras.data.scaling import Scaling, fit_scaling
+from rl_keras.data.slices import num_examples
 from rl_keras.errors import UsageError
 from rl_keras.experiments.plan import Plan, StagePlan
 from rl_keras.science.patches import PatchMoments
@@ -55,7 +56,7 @@ class Material:
 
     def _read(self, spec) -> Slice:
         source, config = self.plan.source, self.plan.config
-        num = sum(stop - start for _, start, stop in source.slice_of(spec))
+        num = num_examples(source, spec)
         limit = max(config.measure.moment_examples, config.measure.probe_examples)
         if decoded_bytes(source, spec) <= config.data.max_resident_mb * 2**20:
             examples = load_examples(source, spec)
@@ -109,7 +110,6 @@ class Material:
         table = self.checked_labels(stage)
         path = self._labels_path(stage)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             save_labels(path, table)
         return table
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_keras.callbacks.capture import alignable_layers, find_layer, named_layers
 from rl_keras.config import ExperimentConfig, StageConfig
-from rl_keras.data.slices import check_disjoint
+from rl_keras.data.slices import check_disjoint, num_examples
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
 from rl_keras.experiments.transforms import transferred_variables
@@ -123,11 +123,10 @@ def _stage(key, settings, source):
             f"--{key.stage}_head_units must be at least the {num_classes} classes of label map "
             f"{key.labels!r}, or 0. Received: {settings.head_units}"
         )
-    ranges = source.slice_of(settings.split)
     return StagePlan(
         key=key,
         settings=settings,
-        num_examples=sum(stop - start for _, start, stop in ranges),
+        num_examples=num_examples(source, settings.split),
         num_classes=num_classes,
         head_units=settings.head_units or num_classes,
     )

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from rl_keras.figures.curves import Curve
-from rl_keras.storage import RunDirectory, write_bytes, write_table
+from rl_keras.files import write_bytes
+from rl_keras.storage import RunDirectory, write_table
 
 DPI = 200
 MIN_SEEDS = 3  # an interval from two seeds says little; both are drawn instead

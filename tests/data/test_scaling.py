@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.data.scaling import SCALING_KINDS, fit_scaling
+from rl_keras.config import SCALINGS
+from rl_keras.data.scaling import fit_scaling
 from rl_keras.errors import UsageError
 
 
@@ -58,7 +59,7 @@ def test_none_keeps_the_values(images):
     assert (scaling(tf.constant(vectors)).numpy() == vectors).all()
 
 
-@pytest.mark.parametrize("kind", SCALING_KINDS)
+@pytest.mark.parametrize("kind", SCALINGS)
 def test_eager_dataset_and_numpy_are_bitwise_equal(images, kind):
     scaling = fit_scaling(kind, images)
     expected = scaling.apply_numpy(images)
