@@ -50,6 +50,9 @@ class RunConfig:
     num_logical_cpus: int = setting(
         1, "Split the CPU into this many devices, to try mirrored without a GPU.", minimum=1
     )
+    deterministic: bool = setting(
+        False, "Use deterministic kernels only: the same bits on every run on a GPU, but slower."
+    )
     keep_weights: str = setting(
         "upstream", "Stages whose final weights are stored.", ("upstream", "all")
     )

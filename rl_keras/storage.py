@@ -242,6 +242,16 @@ class RunDirectory:
         rows = [result["summary"] for key, result in finished.items() if key.start]
         if rows:
             write_table(self.summary_path, rows)
+        if len(finished) == len(results):  # nobody writes here any more
+            self._remove_halves()
+
+    def _remove_halves(self):
+        """Removes what processes that were killed in the middle of a write have left."""
+        stages = [self.path / "stages" / key.name for key in stage_keys(self.read_config())]
+        folders = [self.path, self.path / "arrays", self.path / "labels", *stages]
+        for folder in [*folders, *(stage / "checkpoints" for stage in stages)]:
+            for half in folder.glob(".*.tmp"):
+                half.unlink(missing_ok=True)
 
     def read_metrics(self) -> list[dict]:
         """Returns the lines of `metrics.jsonl`.

@@ -16,6 +16,8 @@ def make_strategy(config: RunConfig) -> tf.distribute.Strategy:
     Raises:
         UsageError: if the devices are not there.
     """
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
     if config.strategy == "tpu":
         return tpu_strategy(config)
     if config.num_logical_cpus > 1:

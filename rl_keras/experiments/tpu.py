@@ -66,7 +66,8 @@ def _check_reachable(master, name):
 
 def _advice(error):
     text = str(error)
-    if "TPUs not found" in text:
+    # The second is what the TPU build says on a machine without TPU chips.
+    if "TPUs not found" in text or "disconnect_tpu_host" in text:
         return (
             "no TPU was found; on a TPU VM install tensorflow-tpu==2.19.1 without the package "
             "tensorflow beside it, elsewhere name a TPU with --tpu."

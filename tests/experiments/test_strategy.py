@@ -126,6 +126,7 @@ def test_an_address_that_answers_is_used():
             "tensorflow-tpu==2.19.1",
         ),
         (RuntimeError("TPUs not found in the cluster"), "no TPU was found; on a TPU VM"),
+        (RuntimeError("Detected at node disconnect_tpu_host/_1"), "no TPU was found; on a TPU VM"),
         (RuntimeError("HTTP Error 403: Forbidden"), "check the permissions of this account"),
         (RuntimeError("HTTP Error 404: Not Found"), "there is no such TPU; check --tpu"),
         (OSError("Name or service not known"), "the TPU cannot be reached; check --tpu"),
