@@ -2,6 +2,8 @@
 
 `filters` owns the flattening order, `patches` the data covariance, `alignment`
 the misalignment and its floor, `transfer` the transfer function, `gaussian` the
-covariance initialisation, `activity` the state of a layer's units, `intervals`
-and `curves` the summaries over runs and over time.
+covariance initialisation, `layerwise` its form for deeper layers, `activity` the
+state of a layer's units, `intervals` and `curves` the summaries over runs and over
+time. `floors` and `nulls` say what chance gives, `pooling` and `shrinkage` join
+runs, `overlap` compares bases.
 """
