@@ -10,10 +10,14 @@ import re
 from rl_keras.config import ExperimentConfig, all_settings, to_values
 from rl_keras.errors import UsageError
 
-# Model settings that each builder takes, besides init_scale.
+# Model settings that each builder takes, besides init_scale and batch_normalization.
 MODEL_SETTINGS = {
     "simple_cnn": ("filters", "kernel_size", "padding", "units"),
     "mlp": ("widths",),
+    "cnn3": ("conv_filters", "kernel_size", "padding", "dense_units"),
+    "vgg16": ("width", "last_width", "dense_units"),
+    "resnet18": ("stem", "width"),
+    "wide_resnet": ("depth", "widen", "stem_filters", "stem_kernel_size"),
 }
 
 
@@ -25,6 +29,7 @@ def check_config(config: ExperimentConfig) -> None:
     """
     _check_each(config)
     _check_lists(config)
+    _check_transfer(config)
     _check_model(config)
     _check_data(config)
     for prefix in ("upstream", "downstream"):
@@ -41,11 +46,27 @@ def check_config(config: ExperimentConfig) -> None:
                 f"--{flag} has an effect only with --strategy=tpu. "
                 f"Received: --strategy={config.run.strategy}"
             )
+    _check_multi_worker(config)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", config.run.experiment):
         raise UsageError(
             "--experiment must be a plain name of letters, digits, '_', '-' and '.'. "
             f"Received: {config.run.experiment!r}"
         )
+
+
+def _check_multi_worker(config):
+    if config.run.strategy != "multi_worker":
+        return
+    values = to_values(config)
+    for flag in (
+        "upstream_steps_per_execution",
+        "downstream_steps_per_execution",
+        "num_logical_cpus",
+    ):
+        if values[flag] > 1:
+            raise UsageError(
+                f"--{flag} must be 1 with --strategy=multi_worker. Received: {values[flag]}"
+            )
 
 
 def _check_each(config):
@@ -69,32 +90,64 @@ def _check_each(config):
 
 def _check_lists(config):
     values = to_values(config)
-    for flag in ("seeds", "starts", "upstream_labels", "downstream_labels", "figures"):
+    flags = ("seeds", "starts", "upstream_labels", "downstream_labels", "figures")
+    for flag in (*flags, "transfer_depths"):
         items = values[flag]
-        if not items and flag != "figures":
+        if not items and flag not in ("figures", "transfer_depths"):
             raise UsageError(f"--{flag} must not be empty.")
         if len(set(items)) < len(items):
             raise UsageError(
                 f"--{flag} must not repeat an entry. Received: {','.join(map(str, items))}"
             )
-    for flag, word in (("transfer_layers", "all"), ("alignment_layers", "none")):
+    alone = (("transfer_layers", "all"), ("alignment_layers", "none"), ("starts", "none"))
+    for flag, word in alone:
         if word in values[flag] and len(values[flag]) > 1:
             raise UsageError(f"--{flag}={word} stands alone. Received: {','.join(values[flag])}")
 
 
+def _check_transfer(config):
+    transfer = config.transfer
+    if transfer.transfer_depths and transfer.transfer_layers:
+        raise UsageError(
+            "--transfer_depths and --transfer_layers both say what to transfer; remove one. "
+            f"Received: --transfer_layers={','.join(transfer.transfer_layers)}"
+        )
+    if transfer.transfer_depths and set(transfer.starts) <= {"scratch", "none"}:
+        raise UsageError(
+            "--transfer_depths has an effect only with a start that transfers; remove it or add "
+            f"one to --starts. Received: --starts={','.join(transfer.starts)}"
+        )
+
+
 def _check_model(config):
+    model = config.model
     defaults = {s.name: s.default for s in all_settings() if s.section == "model"}
-    taken = MODEL_SETTINGS[config.model.model]
+    taken = MODEL_SETTINGS[model.model]
     for name in defaults:
-        if name in ("model", "init_scale", *taken):
+        if name in ("model", "init_scale", "batch_normalization", *taken):
             continue
-        if getattr(config.model, name) != defaults[name]:
+        if getattr(model, name) != defaults[name]:
             raise UsageError(
-                f"--{name} has no effect on --model={config.model.model}; remove it. "
-                f"Received: {getattr(config.model, name)}"
+                f"--{name} has no effect on --model={model.model}; remove it. "
+                f"Received: {getattr(model, name)}"
             )
-    if config.model.init_scale <= 0:
-        raise UsageError(f"--init_scale must be positive. Received: {config.model.init_scale}")
+    for name in ("init_scale", "width", "last_width"):
+        if getattr(model, name) <= 0:
+            raise UsageError(f"--{name} must be positive. Received: {getattr(model, name)}")
+    if len(model.conv_filters) != 3:
+        raise UsageError(
+            "--conv_filters must be three numbers. "
+            f"Received: {','.join(map(str, model.conv_filters))}"
+        )
+    if model.depth % 6 != 4:
+        raise UsageError(
+            f"--depth must be 6 n + 4, such as 10, 16, 22 or 28. Received: {model.depth}"
+        )
+    if model.batch_normalization == "none" and model.model in ("resnet18", "wide_resnet"):
+        raise UsageError(
+            "--batch_normalization must be local, synchronized or auto for "
+            f"--model={model.model}, whose units begin with one. Received: none"
+        )
 
 
 def _check_data(config):
@@ -138,6 +191,26 @@ def _check_stage(prefix, stage):
     if not 0 <= stage.momentum < 1:
         raise UsageError(
             f"--{prefix}_momentum must be at least 0 and below 1. Received: {stage.momentum}"
+        )
+    _check_learning_rate_schedule(prefix, stage)
+
+
+def _check_learning_rate_schedule(prefix, stage):
+    drops = stage.learning_rate_drops
+    if any(not 0 < drop < 1 for drop in drops) or list(drops) != sorted(set(drops)):
+        raise UsageError(
+            f"--{prefix}_learning_rate_drops must be rising fractions between 0 and 1. "
+            f"Received: {','.join(map(str, drops))}"
+        )
+    if stage.learning_rate_drop_factor <= 0:
+        raise UsageError(
+            f"--{prefix}_learning_rate_drop_factor must be positive. "
+            f"Received: {stage.learning_rate_drop_factor}"
+        )
+    if not 0 < stage.learning_rate_decay <= 1:
+        raise UsageError(
+            f"--{prefix}_learning_rate_decay must be above 0 and at most 1. "
+            f"Received: {stage.learning_rate_decay}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -21,14 +22,14 @@ class ActivationTracker(Measurement):
 
     A unit is active where the layer's output is positive. For a convolution each
     position of each example counts as one input, since almost every channel is
-    active somewhere in an image. If the non-linearity is a layer of its own, name
-    that layer instead of the convolution before it.
+    active somewhere in an image.
 
     Args:
         data: the probe: an array `(n, ...)` or an iterable of batches, of which
             the first `max_examples` examples are kept.
-        layers: names or paths of layers; by default all Conv2D and Dense layers
-            but the last, which is taken for the head.
+        layers: names or paths of layers; by default all that end in a non-linearity
+            or are one, such as `ReLU`, the head left out. In a model without any, all
+            Conv2D and Dense layers but the last.
         schedule: when to measure, such as `every(20)`.
         writers: where scalars go as well.
         max_examples: size of the probe.
@@ -71,7 +72,10 @@ class ActivationTracker(Measurement):
 
     def _find_paths(self):
         if self.layers is None:
-            paths = list(alignable_layers(self.model))[:-1]
+            *hidden, head = [*alignable_layers(self.model)] or [None]
+            layers = named_layers(self.model).items()
+            bent = [path for path, layer in layers if _is_nonlinear(layer) and path != head]
+            paths = bent or hidden
             expected = "a Conv2D or Dense layer before the head"
         else:
             known = named_layers(self.model)
@@ -123,6 +127,13 @@ class ActivationTracker(Measurement):
             fields = {name.removeprefix(f"{path}:"): records[name] for name in names}
             result[path] = structured({"step": records["step"], **fields})
         return result
+
+
+def _is_nonlinear(layer):
+    if isinstance(layer, keras.layers.ReLU):
+        return True
+    linear = keras.activations.linear
+    return getattr(layer, "activation", linear) is not linear
 
 
 def _unit_sums(_, outputs):

@@ -5,6 +5,8 @@ variable path such as `"conv1/kernel"`. All starts of a seed share the same fres
 weights; they differ in the kernels of the transferred layers and in nothing else.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from rl_keras.config import TransferConfig
@@ -23,20 +25,21 @@ def transferred_variables(
 
     Args:
         paths: all variable paths of the model.
-        layers: paths of the transferred layers.
+        layers: paths of the transferred layers, all with kernels.
         config: says whether biases and normalisation variables go along.
 
     Raises:
         UsageError: if a layer has no kernel to transfer.
     """
-    wanted = ["kernel"]
+    suffixes = ["/kernel"]
     if config.transfer_biases:
-        wanted.append("bias")
+        suffixes.append("/bias")
     if config.transfer_normalization:
-        wanted.extend(_NORMALIZATION)
-    chosen = [f"{layer}/{name}" for name in wanted for layer in layers]
+        # The normalisation of conv1 is conv1_bn in all of our models.
+        suffixes.extend(f"_bn/{name}" for name in _NORMALIZATION)
+    chosen = [f"{layer}{suffix}" for suffix in suffixes for layer in layers]
     for layer in layers:
-        if not any(f"{layer}/{name}" in paths for name in wanted):
+        if f"{layer}/kernel" not in paths:
             raise UsageError(
                 f"--transfer_layers names layer {layer!r}, which has no kernel to transfer."
             )
@@ -47,8 +50,9 @@ def starting_weights(
     start: str,
     fresh: Weights,
     upstream: Weights,
-    variables: list[str],
+    variables: Sequence[str],
     generator: np.random.Generator,
+    drawn: Weights | None = None,
 ) -> Weights:
     """Returns the initial weights of one downstream arm.
 
@@ -56,9 +60,10 @@ def starting_weights(
     `pretrained_unscaled`, the trained ones; `pretrained`, the trained ones times
     one factor that gives the fresh kernel's L2 norm; `covariance`, filters drawn
     from a zero-mean Gaussian with the trained filters' covariance, at the fresh
-    kernel's norm. The bias of a layer, if transferred, is multiplied by the factor
-    of its layer's trained kernel, so that the layer as a whole is rescaled.
-    Normalisation variables are copied.
+    kernel's norm; `layerwise`, the kernels `drawn`, with biases and normalisation
+    fresh. The bias of a layer, if transferred, is multiplied by the factor of its
+    layer's trained kernel, so that the layer as a whole is rescaled. Normalisation
+    variables are copied.
 
     Args:
         start: one of `config.STARTS`.
@@ -66,6 +71,7 @@ def starting_weights(
         upstream: trained weights; the head may be missing or of another shape.
         variables: from `transferred_variables`.
         generator: draws the filters of `covariance`.
+        drawn: for `layerwise`, kernels from `layerwise.layerwise_kernels`.
 
     Raises:
         UsageError: if `covariance` has no more filters than dimensions.
@@ -82,6 +88,8 @@ def starting_weights(
     weights = dict(fresh)
     if start == "scratch":
         return weights
+    if start == "layerwise":
+        return {**weights, **{path: drawn[path] for path in variables if path in drawn}}
     for path in variables:
         layer, name = path.rsplit("/", 1)
         trained = upstream[path]

@@ -5,13 +5,34 @@ import keras
 from rl_keras.checks import MODEL_SETTINGS
 from rl_keras.config import ModelConfig
 from rl_keras.errors import UsageError
+from rl_keras.models.cnn3 import cnn3
 from rl_keras.models.initializers import ScaledHeNormal
 from rl_keras.models.mlp import mlp
+from rl_keras.models.resnet18 import resnet18
 from rl_keras.models.simple_cnn import simple_cnn
+from rl_keras.models.vgg16 import vgg16
+from rl_keras.models.wide_resnet import wide_resnet
 
-__all__ = ["BUILDERS", "ScaledHeNormal", "build_model", "mlp", "simple_cnn"]
+__all__ = [
+    "BUILDERS",
+    "ScaledHeNormal",
+    "build_model",
+    "cnn3",
+    "mlp",
+    "resnet18",
+    "simple_cnn",
+    "vgg16",
+    "wide_resnet",
+]
 
-BUILDERS = {"simple_cnn": simple_cnn, "mlp": mlp}
+BUILDERS = {
+    "simple_cnn": simple_cnn,
+    "mlp": mlp,
+    "cnn3": cnn3,
+    "vgg16": vgg16,
+    "resnet18": resnet18,
+    "wide_resnet": wide_resnet,
+}
 
 
 def build_model(
@@ -29,7 +50,9 @@ def build_model(
         UsageError: if the model cannot take inputs of this shape.
     """
     settings = {name: getattr(config, name) for name in MODEL_SETTINGS[config.model]}
-    if config.model == "simple_cnn":
+    if config.batch_normalization != "auto":
+        settings["batch_normalization"] = config.batch_normalization
+    if config.model != "mlp":
         _check_image(config, input_shape)
     return BUILDERS[config.model](
         input_shape=input_shape,
@@ -46,8 +69,16 @@ def _check_image(config, input_shape):
             f"--model={config.model} takes images; use --model=mlp for vectors. "
             f"Received: inputs of shape {tuple(input_shape)}"
         )
-    if config.padding == "valid" and config.kernel_size > min(input_shape[:2]):
-        raise UsageError(
-            f"--kernel_size must not exceed the image, {input_shape[0]}x{input_shape[1]}. "
-            f"Received: {config.kernel_size}"
-        )
+    height, width = input_shape[:2]
+    convolutions = {"simple_cnn": 1, "cnn3": 3}.get(config.model, 0)  # the others always pad
+    if config.padding == "same":
+        convolutions = 0
+    for number in range(1, convolutions + 1):
+        if config.kernel_size > min(height, width):
+            what = "image" if number == 1 else f"input of layer 'conv{number}'"
+            raise UsageError(
+                f"--kernel_size must not exceed the {what}, {height}x{width}, with "
+                f"--padding=valid. Received: {config.kernel_size}"
+            )
+        # A convolution without padding, then a 2x2 pooling that pads.
+        height, width = ((side - config.kernel_size + 2) // 2 for side in (height, width))

@@ -2,8 +2,7 @@
 
 import keras
 
-from rl_keras.models.initializers import ScaledHeNormal
-from rl_keras.seeds import derive_seed
+from rl_keras.models.layers import dense_relu, finished, kernel_initializers, logits
 
 
 def mlp(
@@ -11,6 +10,7 @@ def mlp(
     classes=10,
     weights=None,
     widths=(2048, 256),
+    batch_normalization="none",
     init_scale=1.0,
     seed=0,
     name="mlp",
@@ -22,6 +22,8 @@ def mlp(
         classes: units of the last layer, `head`.
         weights: `None` for a random start, or the path of a weights file.
         widths: units of the hidden layers `dense1`, `dense2` and so on.
+        batch_normalization: `"none"`, `"local"` or `"synchronized"`, see
+            `layers.normalize_relu`; it stands before each ReLU.
         init_scale: see `ScaledHeNormal`.
         seed: root seed; each layer derives its own by name.
         name: name of the model.
@@ -33,21 +35,11 @@ def mlp(
         >>> mlp((3,), classes=2, widths=(5,)).count_params()  # 3 * 5 + 5 + 5 * 2 + 2
         32
     """
-
-    def dense(units, layer, activation=None):
-        kernel = ScaledHeNormal(init_scale, seed=derive_seed(seed, "initial_weights", layer))
-        return keras.layers.Dense(
-            units, activation=activation, kernel_initializer=kernel, name=layer
-        )
-
+    init = kernel_initializers(init_scale, seed)
     inputs = keras.Input(input_shape, name="input")
     x = inputs
     if len(input_shape) > 1:
         x = keras.layers.Flatten(name="flatten")(x)
     for number, units in enumerate(widths, start=1):
-        x = dense(units, f"dense{number}", "relu")(x)
-    outputs = dense(classes, "head")(x)
-    model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
-        model.load_weights(weights)
-    return model
+        x = dense_relu(x, units, f"dense{number}", init, batch_normalization)
+    return finished(inputs, logits(x, classes, init), name, weights)

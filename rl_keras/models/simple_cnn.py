@@ -2,8 +2,7 @@
 
 import keras
 
-from rl_keras.models.initializers import ScaledHeNormal
-from rl_keras.seeds import derive_seed
+from rl_keras.models.layers import conv_relu, dense_relu, finished, kernel_initializers, logits
 
 
 def simple_cnn(
@@ -14,6 +13,7 @@ def simple_cnn(
     kernel_size=3,
     padding="valid",
     units=64,
+    batch_normalization="none",
     init_scale=1.0,
     seed=0,
     name="simple_cnn",
@@ -30,6 +30,8 @@ def simple_cnn(
         kernel_size: side of the square kernel of `conv1`.
         padding: `"valid"` or `"same"`; the paper does not say which it used.
         units: units of the layer `dense1`.
+        batch_normalization: `"none"`, `"local"` or `"synchronized"`, see
+            `layers.normalize_relu`; it stands before each ReLU. The paper has none.
         init_scale: see `ScaledHeNormal`.
         seed: root seed; each layer derives its own by name.
         name: name of the model.
@@ -45,25 +47,9 @@ def simple_cnn(
         >>> [layer.name for layer in simple_cnn().layers]
         ['image', 'conv1', 'flatten', 'dense1', 'head']
     """
-
-    def init(layer):
-        return ScaledHeNormal(init_scale, seed=derive_seed(seed, "initial_weights", layer))
-
+    init = kernel_initializers(init_scale, seed)
     inputs = keras.Input(input_shape, name="image")
-    x = keras.layers.Conv2D(
-        filters,
-        kernel_size,
-        padding=padding,
-        activation="relu",
-        kernel_initializer=init("conv1"),
-        name="conv1",
-    )(inputs)
+    x = conv_relu(inputs, filters, kernel_size, "conv1", init, batch_normalization, padding=padding)
     x = keras.layers.Flatten(name="flatten")(x)
-    x = keras.layers.Dense(
-        units, activation="relu", kernel_initializer=init("dense1"), name="dense1"
-    )(x)
-    outputs = keras.layers.Dense(classes, kernel_initializer=init("head"), name="head")(x)
-    model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
-        model.load_weights(weights)
-    return model
+    x = dense_relu(x, units, "dense1", init, batch_normalization)
+    return finished(inputs, logits(x, classes, init), name, weights)

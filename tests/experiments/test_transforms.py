@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 
-from rl_keras.config import STARTS, TransferConfig
+from rl_keras.config import FIRST_LAYER_STARTS as STARTS
+from rl_keras.config import TransferConfig
 from rl_keras.errors import UsageError
 from rl_keras.experiments.transforms import starting_weights, transferred_variables
 
 SHAPES = {
     "conv1/kernel": (2, 2, 3, 40),
     "conv1/bias": (40,),
-    "norm/gamma": (40,),
-    "norm/moving_mean": (40,),
+    "conv1_bn/gamma": (40,),
+    "conv1_bn/moving_mean": (40,),
     "head/kernel": (5, 7),
     "head/bias": (7,),
 }
@@ -80,26 +81,26 @@ def test_covariance_draws_depend_on_the_generator_alone():
 
 def test_biases_and_normalisation_travel_only_when_asked():
     config = TransferConfig(transfer_biases=True, transfer_normalization=True)
-    fresh, upstream, weights = start("pretrained", config, ("conv1", "norm"))
+    fresh, upstream, weights = start("pretrained", config, ("conv1",))
     factor = np.linalg.norm(fresh["conv1/kernel"]) / np.linalg.norm(upstream["conv1/kernel"])
     np.testing.assert_allclose(weights["conv1/bias"], factor * upstream["conv1/bias"], rtol=1e-5)
-    for path in ("norm/gamma", "norm/moving_mean"):
+    for path in ("conv1_bn/gamma", "conv1_bn/moving_mean"):
         np.testing.assert_array_equal(weights[path], upstream[path])
     np.testing.assert_array_equal(weights["head/bias"], fresh["head/bias"])
 
 
 def test_biases_and_normalisation_are_the_same_in_all_rescaled_arms():
     config = TransferConfig(transfer_biases=True, transfer_normalization=True)
-    arms = [start(name, config, ("conv1", "norm"))[2] for name in ("pretrained", "covariance")]
+    arms = [start(name, config, ("conv1",))[2] for name in ("pretrained", "covariance")]
     differ = {path for path in SHAPES if not np.array_equal(arms[0][path], arms[1][path])}
     assert differ == {"conv1/kernel"}
 
 
 def test_a_layer_without_a_kernel_is_refused():
     with pytest.raises(
-        UsageError, match="--transfer_layers names layer 'norm', which has no kernel"
+        UsageError, match="--transfer_layers names layer 'conv1_bn', which has no kernel"
     ):
-        transferred_variables(list(SHAPES), ("norm",), TransferConfig())
+        transferred_variables(list(SHAPES), ("conv1_bn",), TransferConfig())
 
 
 def test_a_kernel_of_zeros_cannot_be_rescaled():

@@ -1,10 +1,23 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
 
-from rl_keras.config import ModelConfig
+from rl_keras.checks import MODEL_SETTINGS
+from rl_keras.config import ModelConfig, all_settings, from_values
 from rl_keras.errors import UsageError
-from rl_keras.models import ScaledHeNormal, build_model, mlp, simple_cnn
+from rl_keras.models import (
+    BUILDERS,
+    ScaledHeNormal,
+    build_model,
+    cnn3,
+    mlp,
+    resnet18,
+    simple_cnn,
+    vgg16,
+)
+from rl_keras.seeds import derive_seed
 
 
 def test_parameter_counts_are_the_papers():
@@ -38,6 +51,24 @@ def test_a_layer_keeps_its_weights_when_others_change():
     first = [model.get_layer("dense1").kernel.numpy() for model in (small, deep)]
     np.testing.assert_array_equal(*first)
     assert not np.array_equal(deep.get_layer("dense1").kernel[:5], deep.get_layer("dense2").kernel)
+
+
+@pytest.mark.parametrize("build", [simple_cnn, cnn3, vgg16, resnet18])
+def test_kernels_are_a_function_of_seed_and_name(build):
+    model = build((16, 16, 2), init_scale=0.7, seed=5)
+    layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    for layer in layers[:2] + layers[-1:]:
+        draw = ScaledHeNormal(0.7, seed=derive_seed(5, "initial_weights", layer.name))
+        np.testing.assert_array_equal(layer.kernel, draw(layer.kernel.shape))
+
+
+def test_biases_start_at_zero_and_stand_in_the_same_layer_as_the_kernel():
+    model = simple_cnn((8, 8, 3), filters=2, units=3)
+    paths = [
+        f"{layer}/{name}" for layer in ("conv1", "dense1", "head") for name in ("kernel", "bias")
+    ]
+    assert [variable.path for variable in model.weights] == paths
+    assert all(np.all(layer.bias == 0) for layer in model.layers if hasattr(layer, "bias"))
 
 
 def test_outputs_are_logits():
@@ -84,13 +115,65 @@ def test_build_model_passes_the_settings_on():
     assert model.get_layer("head").kernel_initializer.get_config()["scale"] == 0.5
 
 
+def test_every_builder_is_a_choice_and_every_setting_belongs_to_one():
+    settings = {setting.name: setting for setting in all_settings() if setting.section == "model"}
+    assert settings.pop("model").choices == tuple(BUILDERS) == tuple(MODEL_SETTINGS)
+    taken = {name for names in MODEL_SETTINGS.values() for name in names}
+    assert taken | {"init_scale", "batch_normalization"} == set(settings)
+    for name, setting in settings.items():  # the help says which models take it
+        takers = {model for model, names in MODEL_SETTINGS.items() if name in names}
+        assert all(taker in setting.help for taker in takers), name
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_settings_have_the_defaults_of_the_builder(name):
+    arguments = inspect.signature(BUILDERS[name]).parameters
+    for setting in MODEL_SETTINGS[name]:
+        assert getattr(ModelConfig(), setting) == arguments[setting].default, setting
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model": "vgg16", "width": 0.0}, "--width must be positive. Received: 0.0"),
+        ({"model": "vgg16", "last_width": -1.0}, "--last_width must be positive"),
+        ({"model": "vgg16", "padding": "same"}, "--padding has no effect on --model=vgg16"),
+        ({"model": "resnet18", "widen": 2}, "--widen has no effect on --model=resnet18"),
+        ({"model": "resnet18", "stem": "mnist"}, "--stem must be one of imagenet, cifar"),
+        ({"model": "wide_resnet", "depth": 27}, "--depth must be 6 n [+] 4.* Received: 27"),
+        ({"model": "wide_resnet", "depth": 4}, "--depth must be at least 10. Received: 4"),
+        ({"model": "cnn3", "conv_filters": (8, 8)}, "--conv_filters must be three .*: 8,8"),
+        ({"model": "cnn3", "dense_units": (8, 0)}, "--dense_units must be at least 1"),
+        ({"batch_normalization": "renorm"}, "--batch_normalization must be one of auto, none"),
+    ],
+)
+def test_settings_without_meaning_are_refused(values, message):
+    with pytest.raises(UsageError, match=message):
+        from_values(values)
+
+
 @pytest.mark.parametrize(
     ("config", "shape", "message"),
     [
         (ModelConfig(), (30,), "--model=simple_cnn takes images; use --model=mlp for vectors"),
+        (ModelConfig(model="vgg16"), (30,), "--model=vgg16 takes images"),
+        (
+            ModelConfig(model="cnn3"),
+            (9, 20, 3),
+            "must not exceed the input of layer 'conv3', 1x4, with --padding=valid. Received: 3",
+        ),
         (ModelConfig(kernel_size=9), (8, 8, 3), "--kernel_size must not exceed the image, 8x8"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(config, shape, message):
     with pytest.raises(UsageError, match=message):
         build_model(config, shape, 10, seed=0)
+
+
+def test_images_that_just_fit_are_taken():
+    cnn = ModelConfig(model="cnn3", conv_filters=(2, 2, 2))
+    model = build_model(cnn, (15, 32, 3), 10, seed=0)
+    assert model.get_layer("conv3").output.shape == (None, 1, 5, 2)
+    with pytest.raises(UsageError, match="input of layer 'conv3', 2x7"):
+        build_model(cnn, (14, 32, 3), 10, seed=0)
+    assert build_model(ModelConfig(kernel_size=8), (8, 8, 3), 10, seed=0)

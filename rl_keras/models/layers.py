@@ -1,0 +1,112 @@
+"""What the builders share: a linear layer, its batch normalisation and its ReLU, by name.
+
+Without normalisation a unit is one layer, `conv1`, with its ReLU inside. With it
+the unit is three: `conv1` without a bias, which the normalisation would take away
+again, then `conv1_bn` and `conv1_relu`.
+"""
+
+from collections.abc import Callable
+
+import keras
+
+from rl_keras.models.initializers import ScaledHeNormal
+from rl_keras.seeds import derive_seed
+
+# Those of the published ResNets. At the 0.99 of Keras the moving statistics would lag a hundred
+# steps behind, and every probe in inference mode with them.
+MOMENTUM, EPSILON = 0.9, 1e-5
+
+
+def kernel_initializers(init_scale: float, seed: int) -> Callable[[str], ScaledHeNormal]:
+    """Returns the function from a layer's name to the initializer of its kernel.
+
+    Every layer derives its seed by its name, so that it keeps its kernel when
+    other layers come or go.
+
+    Example:
+        >>> kernel_initializers(0.5, seed=0)("conv1").init_scale
+        0.5
+    """
+
+    def init(layer):
+        return ScaledHeNormal(init_scale, seed=derive_seed(seed, "initial_weights", layer))
+
+    return init
+
+
+def conv_relu(x, filters, kernel_size, layer, init, batch_normalization="none", **settings):
+    """Applies convolution, normalisation if wanted, and ReLU.
+
+    Args:
+        x: images `(batch, height, width, channels)`.
+        filters: number of filters.
+        kernel_size: side of the square kernel.
+        layer: name of the convolution.
+        init: from `kernel_initializers`.
+        batch_normalization: see `normalize`, or `"none"`.
+        **settings: other arguments of `Conv2D`, such as `padding`.
+    """
+    settings = {"filters": filters, "kernel_size": kernel_size, **settings}
+    return _unit(keras.layers.Conv2D, settings, x, layer, init, batch_normalization)
+
+
+def dense_relu(x, units, layer, init, batch_normalization="none"):
+    """Applies a dense layer, normalisation if wanted, and ReLU, as `conv_relu` does."""
+    return _unit(keras.layers.Dense, {"units": units}, x, layer, init, batch_normalization)
+
+
+def _unit(kind, settings, x, layer, init, batch_normalization):
+    settings = {**settings, "kernel_initializer": init(layer), "name": layer}
+    if batch_normalization == "none":
+        return kind(activation="relu", **settings)(x)
+    return normalize_relu(kind(use_bias=False, **settings)(x), layer, batch_normalization)
+
+
+def normalize_relu(x, layer, batch_normalization):
+    """Applies the normalisation `LAYER_bn` and the ReLU `LAYER_relu`.
+
+    Args:
+        x: what to normalise, over all axes but the last.
+        layer: name of the convolution or dense layer that they belong to.
+        batch_normalization: `"local"`, where each device normalises its part of
+            the batch alone, or `"synchronized"`, where all devices together do,
+            so that their number changes nothing but rounding.
+
+    Raises:
+        ValueError: for another kind.
+    """
+    if batch_normalization not in ("local", "synchronized"):
+        raise ValueError(
+            "`batch_normalization` must be 'local' or 'synchronized', or 'none' in networks "
+            f"without shortcuts. Received: batch_normalization={batch_normalization!r}"
+        )
+    x = keras.layers.BatchNormalization(
+        momentum=MOMENTUM,
+        epsilon=EPSILON,
+        synchronized=batch_normalization == "synchronized",
+        name=f"{layer}_bn",
+    )(x)
+    return keras.layers.ReLU(name=f"{layer}_relu")(x)
+
+
+def logits(x, classes, init):
+    """Applies the last layer, `head`."""
+    return keras.layers.Dense(classes, kernel_initializer=init("head"), name="head")(x)
+
+
+def scaled(number: int, factor: float) -> int:
+    """Returns a number of filters or units times a factor, at least 1.
+
+    Example:
+        >>> scaled(64, 0.25), scaled(64, 0.001)
+        (16, 1)
+    """
+    return max(1, round(number * factor))
+
+
+def finished(inputs, outputs, name, weights=None) -> keras.Model:
+    """Returns the functional model, with its weights from a file if one is given."""
+    model = keras.Model(inputs, outputs, name=name)
+    if weights is not None:
+        model.load_weights(weights)
+    return model
