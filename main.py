@@ -4,11 +4,16 @@ import dataclasses
 import os
 import sys
 
-# Before TensorFlow is imported: errors only, no start-up notices.
+# Before TensorFlow is imported: errors only, no start-up notices; and under gs:// it must not
+# remember for seconds how long a file is, which another process may have replaced.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("GCS_STAT_CACHE_MAX_AGE", "0")
 
 from rl_keras import cli
+from rl_keras.cloud import CloudPath
 from rl_keras.errors import Preempted, UsageError
+from rl_keras.experiments.quiet import start_tensorflow
+from rl_keras.files import folder
 
 
 def main(arguments: list[str]) -> int:
@@ -20,11 +25,15 @@ def main(arguments: list[str]) -> int:
     try:
         config, given = cli.parse(arguments)
         workdir = config.run.workdir or os.path.join("runs", config.run.experiment)
+        place = folder(workdir, "workdir")  # refuses other schemes, before long imports
         run = dataclasses.replace(config.run, workdir=workdir)
         config = dataclasses.replace(config, run=run)
+        reports = not config.run.dry_run
         if config.run.mode == "run":
-            train(config)
-        if not config.run.dry_run:
+            reports = train(config) and reports
+        elif isinstance(place, CloudPath):
+            start_tensorflow()
+        if reports:
             from rl_keras.figures.drawing import draw_all
 
             figures = config.run.figures if "figures" in given else None
@@ -47,10 +56,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def train(config) -> None:
-    """Starts TensorFlow, which drawing does without, and runs the experiment."""
-    from rl_keras.experiments.quiet import start_tensorflow
+def train(config) -> bool:
+    """Starts TensorFlow, which drawing does without, and runs the experiment.
 
+    Returns:
+        Whether it is for this process to draw: of several workers one does.
+    """
     start_tensorflow()
     import keras
 
@@ -61,7 +72,7 @@ def train(config) -> None:
         )
     from rl_keras.experiments.runner import run
 
-    run(config)
+    return run(config)
 
 
 if __name__ == "__main__":

@@ -2,26 +2,30 @@
 
 A lock is a file that names its holder. A holder on this machine is dead when its
 process is; one elsewhere when its lock has not been touched for ten minutes, by
-the clock of the file system, so that no machine's own clock matters.
+the clock of the file system, so that no machine's own clock matters. Under gs://
+`tickets` takes the place of the file, by the same rules.
 """
 
 import contextlib
 import json
 import os
-import socket
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from rl_keras.cloud import CloudPath
+from rl_keras.files import AnyPath
+from rl_keras.processes import announce_waiting, describe_process, lives_here, read_holder
+from rl_keras.tickets import hold_ticket
+
 HEARTBEAT = 60.0  # seconds between two touches of a lock
 STALE = 600.0  # seconds without a touch after which a holder elsewhere counts as dead
 
 
 @contextlib.contextmanager
-def hold(path: Path, what: str, poll: float = 1.0) -> Iterator[None]:
+def hold(path: AnyPath, what: str, poll: float = 1.0) -> Iterator[None]:
     """Holds a lock during a `with` block; waits while another process holds it.
 
     Args:
@@ -33,22 +37,22 @@ def hold(path: Path, what: str, poll: float = 1.0) -> Iterator[None]:
         >>> with hold(Path("runs/a/lock"), "stage a"):
         ...     pass
     """
+    if isinstance(path, CloudPath):
+        with hold_ticket(path, what, poll, HEARTBEAT, STALE):
+            yield
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     token = uuid.uuid4().hex
     told = False
     while not _create(path, token):
-        holder = _read(path)
+        holder = read_holder(path)
         if holder is None:
             continue  # released, or just being written
         if _is_dead(path, holder):
             _break(path, holder)
             continue
         if not told:
-            sys.stdout.write(
-                f"{what} is in the hands of process {holder['process']} on {holder['host']}; "
-                "waiting for it.\n"
-            )
-            sys.stdout.flush()
+            announce_waiting(what, holder)
             told = True
         time.sleep(poll)
     finished = threading.Event()
@@ -59,7 +63,7 @@ def hold(path: Path, what: str, poll: float = 1.0) -> Iterator[None]:
     finally:
         finished.set()
         beat.join()
-        holder = _read(path)
+        holder = read_holder(path)
         if holder and holder["token"] == token:
             path.unlink(missing_ok=True)
 
@@ -67,7 +71,7 @@ def hold(path: Path, what: str, poll: float = 1.0) -> Iterator[None]:
 def _create(path, token):
     # Written aside and linked into place, so that nobody sees a lock without its holder.
     aside = path.with_name(f"{path.name}.{token}")
-    aside.write_text(json.dumps({**_identity(os.getpid()), "token": token}))
+    aside.write_text(json.dumps({**describe_process(os.getpid()), "token": token}))
     try:
         os.link(aside, path)
         return True
@@ -77,56 +81,10 @@ def _create(path, token):
         aside.unlink()
 
 
-def _identity(process):
-    return {
-        "host": socket.gethostname(),
-        "machine": _machine(),
-        "process": process,
-        "started": _started(process),
-    }
-
-
-def _machine():
-    """Tells machines apart, and containers of one machine with processes of their own."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _started(process):
-    """When a process started, so that one that reuses its number is not taken for it."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return None
-    return stat.rpartition(")")[2].split()[19]
-
-
-def _read(path):
-    try:
-        holder = json.loads(path.read_text())
-        return holder if {"host", "machine", "process", "token"} <= set(holder) else _foreign()
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError):
-        return _foreign()
-
-
-def _foreign():
-    return {"host": "an unknown machine", "machine": "", "process": "unknown", "token": ""}
-
-
-def _is_dead(path, holder):
-    if holder["machine"] == _machine():
-        try:
-            os.kill(holder["process"], 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass
-        return _started(holder["process"]) != holder["started"]
+def _is_dead(path: Path, holder):
+    lives = lives_here(holder)
+    if lives is not None:
+        return not lives
     probe = path.with_name(f"{path.name}.now.{uuid.uuid4().hex}")
     try:
         probe.touch()
@@ -144,7 +102,7 @@ def _break(path, holder):
         os.rename(path, aside)
     except FileNotFoundError:
         return
-    taken = _read(aside)
+    taken = read_holder(aside)
     if taken and taken["token"] != holder["token"]:
         with contextlib.suppress(FileExistsError):
             os.link(aside, path)  # it was alive: put it back

@@ -3,24 +3,22 @@
     config.json   flags.cfg   labels/NAME.npz   metrics.jsonl   summary.csv
     arrays/STAGE.npz   figures/NAME.png + .csv   tensorboard/STAGE/   stages/STAGE/
 
-Every file is written under a temporary name, flushed to the disk and renamed, so
-a reader sees the old file or the new one and never half of either. A stage is
-finished when `stages/STAGE/result.json` exists, which is written last.
+The folder is a local one or lies under gs://. Every file is written whole (see
+`files`), so a reader sees the old one or the new one and never half of either. A
+stage is finished when `stages/STAGE/result.json` exists, which is written last.
 """
 
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from rl_keras.config import FORMAT, ExperimentConfig, all_settings, from_values, to_values
 from rl_keras.errors import UsageError
-from rl_keras.files import write_bytes
+from rl_keras.files import AnyPath, folder, try_writing, write_bytes
 
 # Settings that change no result: how a run is carried out, and where its data lie.
 FREE_SETTINGS = frozenset(s.flag for s in all_settings() if s.section == "run") | {
@@ -54,34 +52,38 @@ def stage_keys(config: ExperimentConfig) -> Iterator[StageKey]:
     for seed in config.run.seeds:
         yield StageKey("upstream", config.upstream.labels[0], "", seed)
         for labels in config.downstream.labels:
-            for start in config.transfer.starts:
-                yield StageKey("downstream", labels, start, seed)
+            for arm in config.transfer.arms:
+                yield StageKey("downstream", labels, arm, seed)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_arrays(path: AnyPath, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes named arrays as one uncompressed `.npz` file."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_bytes(path, buffer.getvalue())
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: AnyPath) -> dict[str, np.ndarray]:
     """Reads an `.npz` file; never unpickles.
 
     Raises:
         UsageError: if the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        content = path.read_bytes()  # a disk or a network that fails does not mean a damaged file
+    except FileNotFoundError:
+        content = b""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except Exception as error:  # zipfile, zlib, numpy and the OS each raise their own
+    except Exception as error:  # zipfile, zlib and numpy each raise their own
         raise UsageError(
             f"cannot read {path}. Expected an .npz file of this project; delete it and run "
             f"again. Received: {type(error).__name__}: {error}"
         ) from None
 
 
-def write_table(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+def write_table(path: AnyPath, rows: Iterable[Mapping[str, object]]) -> None:
     """Writes rows with the same keys as CSV; `None` becomes an empty cell."""
     rows = list(rows)
     text = io.StringIO()
@@ -95,15 +97,15 @@ class RunDirectory:
     """Reads and writes the files of one run.
 
     Args:
-        path: the folder; need not exist yet.
+        path: the folder, local or under `gs://`; need not exist yet.
 
     Example:
         >>> RunDirectory("runs/a").arrays_path(StageKey("upstream", "random", "", 0)).name
         'upstream-random-seed0.npz'
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    def __init__(self, path: str | AnyPath):
+        self.path = folder(path, "workdir")
         self.config_path = self.path / "config.json"
         self.flagfile_path = self.path / "flags.cfg"
         self.lock_path = self.path / ".lock"
@@ -112,22 +114,22 @@ class RunDirectory:
         self.figures_path = self.path / "figures"
         self.tensorboard_root = self.path / "tensorboard"
 
-    def arrays_path(self, key: StageKey) -> Path:
+    def arrays_path(self, key: StageKey) -> AnyPath:
         return self.path / "arrays" / f"{key.name}.npz"
 
-    def labels_path(self, stage: str, labels: str, seed: int) -> Path:
+    def labels_path(self, stage: str, labels: str, seed: int) -> AnyPath:
         return self.path / "labels" / f"{stage}-{labels}-seed{seed}.npz"
 
-    def stage_path(self, key: StageKey) -> Path:
+    def stage_path(self, key: StageKey) -> AnyPath:
         return self.path / "stages" / key.name
 
-    def weights_path(self, key: StageKey) -> Path:
+    def weights_path(self, key: StageKey) -> AnyPath:
         return self.stage_path(key) / "weights.npz"
 
-    def checkpoints_path(self, key: StageKey) -> Path:
+    def checkpoints_path(self, key: StageKey) -> AnyPath:
         return self.stage_path(key) / "checkpoints"
 
-    def tensorboard_path(self, key: StageKey) -> Path:
+    def tensorboard_path(self, key: StageKey) -> AnyPath:
         return self.tensorboard_root / key.name
 
     def check(self, config: ExperimentConfig) -> None:
@@ -137,25 +139,19 @@ class RunDirectory:
             UsageError: if the path is no folder, cannot be written, holds other
                 things, or holds a run with other settings.
         """
-        existing = self.path
-        while not existing.exists() and existing != existing.parent:
-            existing = existing.parent
-        if not existing.is_dir():
+        try:
+            try_writing(self.path)
+        except NotADirectoryError:
             raise UsageError(
                 f"--workdir must be a folder. Received: {self.path}, a file on its way"
-            )
-        try:
-            # Permissions alone mislead: for the superuser, on read-only and on full disks.
-            with tempfile.TemporaryFile(dir=existing) as file:
-                file.write(b"0" * 4096)
+            ) from None
         except OSError as error:
             raise UsageError(
                 f"--workdir cannot be written ({error.strerror}); choose another. "
                 f"Received: {self.path}"
             ) from None
-        files = self.path.iterdir() if self.path.exists() else ()
         # Names with a dot are locks and files half written, of a process that is just starting.
-        if all(path.name.startswith(".") for path in files):
+        if all(path.name.startswith(".") for path in self.path.glob("*")):
             return
         if not self.config_path.exists():
             raise UsageError(
@@ -165,6 +161,11 @@ class RunDirectory:
         self._check_same(to_values(config), to_values(self.read_config()))
 
     def _check_same(self, new, old):
+        if bool(new["variants"]) != bool(old["variants"]):
+            raise UsageError(
+                f"--workdir={self.path} holds a run {'with' if old['variants'] else 'without'} "
+                f"--variants; use another --workdir. Received: --variants={new['variants']}"
+            )
         for flag in new:
             if flag not in FREE_SETTINGS and new[flag] != old[flag]:
                 raise UsageError(
@@ -192,13 +193,13 @@ class RunDirectory:
             UsageError: if there is none, or another program wrote it.
         """
         try:
-            document = json.loads(self.config_path.read_text())
+            document = json.loads(self.config_path.read_bytes())
             version, values = document["format"], dict(document["settings"])
         except FileNotFoundError:
             raise UsageError(
                 f"--workdir holds no run; run it first without --mode=draw. Received: {self.path}"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError):
             raise UsageError(
                 f"{self.config_path} was not written by this project; choose another --workdir."
             ) from None
@@ -217,8 +218,8 @@ class RunDirectory:
         if not path.exists():
             return None
         try:
-            return json.loads(path.read_text())
-        except (OSError, ValueError):
+            return json.loads(path.read_bytes())
+        except ValueError:
             raise UsageError(
                 f"cannot read {path}; delete this file and run again to repeat the stage."
             ) from None
@@ -235,23 +236,32 @@ class RunDirectory:
 
     def collect(self) -> None:
         """Writes `metrics.jsonl` and `summary.csv` from the finished stages of all seeds."""
-        results = {key: self.read_result(key) for key in stage_keys(self.read_config())}
+        config = self.read_config()
+        results = {key: self.read_result(key) for key in stage_keys(config)}
         finished = {key: result for key, result in results.items() if result is not None}
         logs = [(self.stage_path(key) / "metrics.jsonl").read_bytes() for key in finished]
         write_bytes(self.metrics_path, b"".join(logs))
-        rows = [result["summary"] for key, result in finished.items() if key.start]
+        compared = "downstream" if config.transfer.arms else "upstream"
+        rows = [result["summary"] for key, result in finished.items() if key.stage == compared]
         if rows:
             write_table(self.summary_path, rows)
         if len(finished) == len(results):  # nobody writes here any more
-            self._remove_halves()
+            self._remove_leftovers()
 
-    def _remove_halves(self):
-        """Removes what processes that were killed in the middle of a write have left."""
-        stages = [self.path / "stages" / key.name for key in stage_keys(self.read_config())]
-        folders = [self.path, self.path / "arrays", self.path / "labels", *stages]
-        for folder in [*folders, *(stage / "checkpoints" for stage in stages)]:
-            for half in folder.glob(".*.tmp"):
-                half.unlink(missing_ok=True)
+    def collect_variants(self, runs: Mapping[str, "RunDirectory"]) -> None:
+        """Writes one `summary.csv` from those of the variants, with their names."""
+        rows = [
+            {"variant": name, **row} for name, run in runs.items() for row in run.read_summary()
+        ]
+        write_table(self.summary_path, rows)
+
+    def _remove_leftovers(self):
+        """Removes what killed processes have left: files half written, states of done stages."""
+        stages = [self.stage_path(key) for key in stage_keys(self.read_config())]
+        states = [stage / "checkpoints" for stage in stages]
+        for place in [self.path, self.path / "arrays", self.path / "labels", *stages, *states]:
+            for path in [*place.glob(".*.tmp"), *place.glob("step-*.npz")]:
+                path.unlink(missing_ok=True)
 
     def read_metrics(self) -> list[dict]:
         """Returns the lines of `metrics.jsonl`.
@@ -270,5 +280,4 @@ class RunDirectory:
         """Returns the rows of `summary.csv`, each cell a string, empty for none."""
         if not self.summary_path.exists():
             return []
-        with open(self.summary_path, newline="") as file:
-            return list(csv.DictReader(file))
+        return list(csv.DictReader(io.StringIO(self.summary_path.read_text(), newline="")))

@@ -5,9 +5,14 @@ import pathlib
 
 import pytest
 
+# As in main.py.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("GCS_STAT_CACHE_MAX_AGE", "0")
 
+import cloud
 import tensorflow as tf
+
+from rl_keras.cloud import CloudPath
 
 # Two devices, for tests of strategies; only possible before TensorFlow does anything.
 tf.config.set_logical_device_configuration(
@@ -25,6 +30,17 @@ def patches_dir(tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
     open_source("natural_patches", str(data_dir))
     return str(data_dir)
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket of a Google Cloud Storage on this machine, empty at the beginning of each file."""
+    with cloud.running() as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield CloudPath("gs://bucket")
+    # Somebody took gs:// for a local path.
+    assert not pathlib.Path("gs:").exists()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import pytest
 
 from rl_keras import locks
 from rl_keras.locks import hold
+from rl_keras.processes import describe_process, read_holder
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def path(tmp_path):
 
 def write_lock(path, **changes):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**locks._identity(os.getpid()), "token": "old", **changes}))
+    path.write_text(json.dumps({**describe_process(os.getpid()), "token": "old", **changes}))
 
 
 def test_the_lock_names_its_holder_and_goes_away(path):
@@ -98,13 +99,13 @@ def test_a_damaged_lock_is_taken_over_when_it_is_old(path, content):
 def test_a_holder_elsewhere_is_judged_by_the_age_of_its_lock(path, age, dead):
     write_lock(path, machine="elsewhere", host="node7")
     os.utime(path, (time.time() - age,) * 2)
-    assert locks._is_dead(path, locks._read(path)) is dead
+    assert locks._is_dead(path, read_holder(path)) is dead
 
 
 def test_clock_jumps_do_not_matter(path, monkeypatch):
     write_lock(path, machine="elsewhere")
     monkeypatch.setattr(time, "time", lambda: 4e9)
-    assert not locks._is_dead(path, locks._read(path))
+    assert not locks._is_dead(path, read_holder(path))
 
 
 def test_a_held_lock_is_kept_young(path, monkeypatch):

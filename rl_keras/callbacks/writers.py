@@ -1,11 +1,15 @@
 """Where measurements go: a list for `metrics.jsonl`, and TensorBoard."""
 
+import contextlib
 import warnings
-from pathlib import Path
 
 import numpy as np
 
+from rl_keras.cloud import SCHEME
+from rl_keras.files import folder
+
 _HISTOGRAM_VALUES = 10_000  # a histogram of 10,000 values takes two milliseconds
+_CLOUD_QUEUE = 1000  # summaries that wait for the next upload, at most two minutes
 
 
 class MetricLog:
@@ -29,7 +33,8 @@ class TensorBoardWriter:
     """Writes summaries of one run, with optimiser steps on the x axis.
 
     Args:
-        log_dir: folder of the run; the file is created with the first summary.
+        log_dir: folder of the run, local or under `gs://`; the file is created
+            with the first summary.
     """
 
     def __init__(self, log_dir):
@@ -69,13 +74,16 @@ class TensorBoardWriter:
 
     def clear(self) -> None:
         """Removes summaries of an earlier, unfinished attempt at the same run."""
-        for path in Path(self.log_dir).glob("events.out.tfevents.*"):
+        for path in folder(self.log_dir, "workdir").glob("events.out.tfevents.*"):
             path.unlink()
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            try:
+                writer.close()
+            except Exception as error:
+                self._give_up(error)
 
     def _write(self, call):
         if self._failed:
@@ -84,16 +92,33 @@ class TensorBoardWriter:
 
         try:
             if self._writer is None:
-                self._writer = tf.summary.create_file_writer(self.log_dir)
+                options = {"max_queue": _CLOUD_QUEUE} if self.log_dir.startswith(SCHEME) else {}
+                self._writer = tf.summary.create_file_writer(self.log_dir, **options)
             # record_if: Keras switches recording off between its own summaries.
-            with self._writer.as_default(), tf.summary.record_if(True):
+            with self._as_default(tf.summary), tf.summary.record_if(True):
                 call(tf.summary)
-        except Exception as error:  # pictures of a run are not worth the run
-            self._failed = True
-            warnings.warn(
-                f"TensorBoard files in {self.log_dir} end here; training goes on. {error}",
-                stacklevel=3,
-            )
+        except Exception as error:
+            self._give_up(error)
+
+    @contextlib.contextmanager
+    def _as_default(self, summary):
+        if not self.log_dir.startswith(SCHEME):
+            with self._writer.as_default():
+                yield
+            return
+        # Leaving `as_default` flushes, and a flush sends the whole file again to an object
+        # store. The writer of nothing has nothing to flush, and restores what was before.
+        with summary.create_noop_writer().as_default():
+            self._writer.set_as_default()
+            yield
+
+    def _give_up(self, error):
+        """Goes on without: pictures of a run are not worth the run."""
+        self._failed = True
+        warnings.warn(
+            f"TensorBoard files in {self.log_dir} end here; training goes on. {error}",
+            stacklevel=4,
+        )
 
 
 def image_grid(rows: np.ndarray, shape: tuple[int, int, int], zoom: int = 8) -> np.ndarray:

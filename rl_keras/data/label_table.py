@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import pathlib
 import zipfile
 import zlib
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from rl_keras.data.labels import LabelMap
 from rl_keras.errors import UsageError
-from rl_keras.files import write_bytes
+from rl_keras.files import AnyPath, write_bytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,7 +106,7 @@ def labels_sha256(ids: np.ndarray, given: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def save_labels(path, table: LabelTable) -> None:
+def save_labels(path: AnyPath, table: LabelTable) -> None:
     """Writes a `LabelTable` as npz; a crash leaves the old file or the new one."""
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -119,25 +118,27 @@ def save_labels(path, table: LabelTable) -> None:
         sha256=table.sha256,
         rates=json.dumps({"nominal": table.nominal_rate, "realised": table.realised_rate}),
     )
-    write_bytes(pathlib.Path(path), buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
-def load_labels(path) -> LabelTable:
+def load_labels(path: AnyPath) -> LabelTable:
     """Returns the `LabelTable` of a file that `save_labels` wrote, verified.
 
     Raises:
         UsageError: the file is absent, damaged, or does not match its checksum.
     """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        content = path.read_bytes()  # a disk or a network that fails does not mean a damaged file
+    except FileNotFoundError:
+        raise UsageError(f"There is no label file here. Received: {path}") from None
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ("ids", "given", "true")}
             label_map = LabelMap(**json.loads(str(archive["label_map"])))
             sha256 = str(archive["sha256"])
-    except FileNotFoundError:
-        raise UsageError(f"There is no label file here. Received: {path}") from None
     # What NumPy, zipfile and JSON raise on damaged input; AttributeError: an npy, not an npz.
     except (
-        *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError),
+        *(ValueError, KeyError, TypeError, AttributeError, EOFError),
         *(zipfile.BadZipFile, zlib.error, NotImplementedError),
     ) as error:
         raise _damaged(path, f"cannot be read ({error})") from error

@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import io
 import os
-import pathlib
 import re
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ from rl_keras.data.gaussian import GaussianSource
 from rl_keras.data.natural_patches import NaturalPatches  # the import makes TFDS know it
 from rl_keras.data.tfds_source import TfdsSource, supported_keys
 from rl_keras.errors import UsageError
+from rl_keras.files import folder
 
 # name, name/config, name:1.2.3 and both; no "namespace:name", which TFDS would look up online.
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")
@@ -56,7 +56,7 @@ def open_source(
         return GaussianSource(variances, num_examples)
     if data_dir:
         data_dir = os.path.expanduser(data_dir)
-        if not os.path.isdir(data_dir):
+        if not folder(data_dir, "data_dir").is_dir():
             raise UsageError(
                 "--data_dir must be an existing folder; create it, or leave the flag out for the "
                 f"TFDS default. Received: {data_dir}"
@@ -83,13 +83,14 @@ def _find_builder(name, data_dir):
             f"cifar10:3.0.2. Received: {name!r}"
         )
     base_name = re.split("[/:]", name)[0]
-    folder = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser() / base_name
+    data_root = os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR)
+    prepared = folder(data_root, "data_dir") / base_name
     try:
         return tfds.builder(name, data_dir=data_dir, try_gcs=False)
     except tfds.core.DatasetNotFoundError as error:
-        if folder.is_dir():
+        if prepared.is_dir():
             raise UsageError(
-                f"Folder {folder} holds no such version or config with a features.json, and TFDS "
+                f"Folder {prepared} holds no such version or config with a features.json, and TFDS "
                 "has no code to prepare the data set. Check the name, or prepare it again with the "
                 f"code that made it. Received: --dataset={name}"
             ) from error
@@ -98,7 +99,7 @@ def _find_builder(name, data_dir):
         # TFDS has no common error: its parsers, versions and imports raise what they like.
         raise UsageError(
             f"Data set {name!r} cannot be opened: {_first_line(error)}. Check its config and "
-            f"version; if its files are damaged, delete {folder} and prepare it again. "
+            f"version; if its files are damaged, delete {prepared} and prepare it again. "
             f"Received: --dataset={name}"
         ) from error
 
@@ -114,8 +115,8 @@ def _unknown(name, base_name, data_dir):
 
 
 def _not_prepared(name, builder, data_dir):
-    folder = pathlib.Path(builder.data_dir)
-    versions = sorted(path.name for path in folder.parent.glob("[0-9]*.[0-9]*.[0-9]*"))
+    place = folder(builder.data_dir, "data_dir")
+    versions = sorted(path.name for path in place.parent.glob("[0-9]*.[0-9]*.[0-9]*"))
     found = ""
     if versions:
         found = (
@@ -123,7 +124,7 @@ def _not_prepared(name, builder, data_dir):
         )
     where = "another folder than --data_dir" if data_dir else "its folder with --data_dir"
     return UsageError(
-        f"Data set {name!r} is not prepared in {folder}.{found} Run with --download to fetch it, "
+        f"Data set {name!r} is not prepared in {place}.{found} Run with --download to fetch it, "
         f"name {where}, or use --dataset={EMBEDDED}, which needs no network. "
         f"Received: --dataset={name} --data_dir={data_dir or ''}"
     )

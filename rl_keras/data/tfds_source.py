@@ -1,6 +1,7 @@
 """An image classification set prepared by TFDS: its identities and its images."""
 
 import contextlib
+import errno
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,13 @@ _DAMAGE = (
     tf.errors.NotFoundError,
     tf.errors.FailedPreconditionError,
     tf.errors.InvalidArgumentError,
+)
+# Under gs://: no network after ten attempts, or no right to read.
+_AWAY = (
+    tf.errors.AbortedError,
+    tf.errors.UnavailableError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnauthenticatedError,
 )
 
 
@@ -111,13 +119,16 @@ class TfdsSource:
 
     @contextlib.contextmanager
     def refusing_damage(self):
-        """Turns TensorFlow's errors on unreadable files into `UsageError`."""
+        """Turns TensorFlow's errors on damaged files into `UsageError`.
+
+        And those of a store that does not answer into `OSError`.
+        """
         try:
             yield
         except _DAMAGE as error:
-            # TensorFlow wraps what happened into the names of the op and its node.
-            reason = str(error).strip().splitlines()[0].rpartition("}}")[2].partition(" [Op:")[0]
-            raise self._damaged(reason.strip()) from error
+            raise self._damaged(_reason(error)) from error
+        except _AWAY as error:
+            raise OSError(errno.EIO, _reason(error), self._builder.data_dir) from error
 
     def _read(self, instruction, features):
         if self._id_key:
@@ -143,6 +154,12 @@ class TfdsSource:
             f"The files of data set {self.name!r} are damaged: {reason}. Delete the folder and "
             f"prepare it again. Received: {self._builder.data_dir}"
         )
+
+
+def _reason(error):
+    # TensorFlow wraps what happened into the names of the op and its node.
+    line = str(error).strip().splitlines()[0]
+    return line.rpartition("}}")[2].partition(" [Op:")[0].strip()
 
 
 def supported_keys(name: str, info) -> tuple[str, str]:

@@ -2,8 +2,8 @@
 
 A checkpoint is one file with everything that the rest of the stage depends on:
 weights, optimiser, seed state, measurements and log lines so far. Its name ends
-with a digest of its content, so one rename makes it visible and valid at once,
-and a damaged one is told from a good one.
+with a digest of its content, so it becomes visible and valid at once, and a
+damaged one is told from a good one.
 """
 
 import hashlib
@@ -11,11 +11,10 @@ import io
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from rl_keras.files import write_bytes
+from rl_keras.files import AnyPath, write_bytes
 
 KEPT = 2
 
@@ -39,7 +38,7 @@ class Checkpoint:
     seconds: float
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+def save_checkpoint(folder: AnyPath, checkpoint: Checkpoint) -> AnyPath:
     """Writes a checkpoint atomically, and removes all but the last two."""
     content = _to_bytes(checkpoint)
     digest = hashlib.sha256(content).hexdigest()[:16]
@@ -50,7 +49,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def load_checkpoint(folder: Path) -> Checkpoint | None:
+def load_checkpoint(folder: AnyPath) -> Checkpoint | None:
     """Returns the newest checkpoint that is whole, or `None` if there is none.
 
     A damaged one is named on stderr and passed over.
@@ -66,7 +65,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def remove_checkpoints(folder: Path) -> None:
+def remove_checkpoints(folder: AnyPath) -> None:
     """Removes the checkpoints of a finished stage."""
     for path in _newest_first(folder):
         path.unlink()
