@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from rl_keras.callbacks.capture import batches_of_inputs, capture, find_layer
+from rl_keras.callbacks.inputs import as_examples, input_of, new_moments
 from rl_keras.callbacks.measurement import Measurement
 from rl_keras.callbacks.schedules import Schedule
 from rl_keras.callbacks.writers import image_grid
@@ -47,6 +48,8 @@ class CovarianceAlignment(Measurement):
         max_examples: examples from which the input moments are computed, at most.
         center_filters: subtract the mean filter. The theory gives filters mean
             zero, so by default the second moment is used.
+        few_filters: accept a layer with no more filters than input dimensions, to
+            pool its filters over runs; its misalignment and floor are NaN.
 
     Attributes:
         records: structured array with fields `step`, `data_basis`, `random_basis`
@@ -58,7 +61,8 @@ class CovarianceAlignment(Measurement):
     Raises:
         ValueError: when training begins, if no such layer exists, it is not a
             plain Conv2D or Dense layer, or it has no more filters than input
-            dimensions, so that the misalignment is undefined.
+            dimensions, so that the misalignment is undefined, and `few_filters`
+            is not set.
 
     Reference:
         Maennel et al., NeurIPS 2020, Definitions 1 to 3 and Figures 2 and 4.
@@ -79,6 +83,7 @@ class CovarianceAlignment(Measurement):
         seed: int = 0,
         max_examples: int = 10_000,
         center_filters: bool = False,
+        few_filters: bool = False,
     ):
         super().__init__(schedule, writers)
         self.data = data
@@ -87,6 +92,7 @@ class CovarianceAlignment(Measurement):
         self.seed = seed
         self.max_examples = max_examples
         self.center_filters = center_filters
+        self.few_filters = few_filters
         self.layer_path: str | None = None
         self.spaces: Eigenspaces | None = None
 
@@ -94,7 +100,10 @@ class CovarianceAlignment(Measurement):
         self.layer_path, self._layer = find_layer(self.model, self.layer)
         rows = self.filter_rows()
         num_filters, dim = rows.shape
-        self._floor = sampling_floor(num_filters, dim, centered=self.center_filters)
+        self._is_defined = not self.few_filters or num_filters - self.center_filters > dim
+        self._floor = np.nan
+        if self._is_defined:
+            self._floor = sampling_floor(num_filters, dim, centered=self.center_filters)
         self._basis_seeds = [
             derive_seed(self.seed, "random_basis", number)
             for number in range(self.num_random_bases)
@@ -102,7 +111,7 @@ class CovarianceAlignment(Measurement):
         self.spaces = None
         if not isinstance(self.data, PatchMoments):
             self._sample = next(batches_of_inputs(self.data, limit=8))
-        self._read_inputs = capture(self.model, [self._layer], _input_of)
+        self._read_inputs = capture(self.model, [self._layer], input_of)
         self._refresh_spaces()
 
     def filter_rows(self) -> np.ndarray:
@@ -112,17 +121,23 @@ class CovarianceAlignment(Measurement):
     def measure(self, step):
         self._refresh_spaces()
         rows = self.filter_rows()
-        cov = filter_covariance(rows, centered=self.center_filters)
-        random = [random_basis_misalignment(cov, seed) for seed in self._basis_seeds]
+        cov = filter_covariance(
+            rows, centered=self.center_filters, require_full_rank=self._is_defined
+        )
+        random, data = [np.nan], np.nan
+        if self._is_defined:
+            random = [random_basis_misalignment(cov, seed) for seed in self._basis_seeds]
+            data = misalignment(self.spaces, cov)
         record = {
-            "data_basis": misalignment(self.spaces, cov),
+            "data_basis": data,
             "random_basis": float(np.mean(random)),
             "random_basis_sd": float(np.std(random)),
             "floor": self._floor,
             "weight_norm": float(np.linalg.norm(rows)),
         }
         for name, value in record.items():
-            self.write_scalar(step, f"alignment/{self.layer_path}/{name}", value)
+            if not np.isnan(value):
+                self.write_scalar(step, f"alignment/{self.layer_path}/{name}", value)
         transfer = transfer_function(self.spaces, cov).values
         self._write_transfer(step, transfer)
         return {**record, "transfer": transfer}
@@ -145,23 +160,13 @@ class CovarianceAlignment(Measurement):
         if self.spaces is not None and np.array_equal(seen, self._seen):
             return
         self._seen = seen
-        moments = self._new_moments()
+        moments = new_moments(self._layer)
         for batch in batches_of_inputs(self.data, self.max_examples):
             moments.update(self._layer_inputs(batch))
         self._set_moments(moments)
 
     def _layer_inputs(self, batch):
-        inputs = keras.ops.convert_to_numpy(self._read_inputs(batch)[0])
-        if isinstance(self._layer, keras.layers.Dense):
-            # Dense acts on the last axis; earlier ones are further examples.
-            inputs = inputs.reshape(-1, inputs.shape[-1])
-        return inputs
-
-    def _new_moments(self):
-        if isinstance(self._layer, keras.layers.Dense):
-            return PatchMoments()
-        layer = self._layer
-        return PatchMoments(layer.kernel_size, strides=layer.strides, padding=layer.padding)
+        return as_examples(self._layer, self._read_inputs(batch)[0])
 
     def _set_moments(self, moments):
         dim = self.filter_rows().shape[1]
@@ -191,7 +196,3 @@ class CovarianceAlignment(Measurement):
     def _boards(self):
         """The writers that show pictures; a log of numbers holds neither these nor all of f."""
         return [writer for writer in self.writers if hasattr(writer, "image")]
-
-
-def _input_of(layer_input, layer_output):
-    return layer_input

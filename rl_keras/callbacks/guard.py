@@ -23,8 +23,8 @@ class StageGuard(keras.callbacks.Callback):
         boundary: saves wait for the next multiple of this, where the running
             mean of the loss starts anew, so that it need not be saved.
         num_steps: steps of the stage; its end is stored elsewhere.
-        stop_requested: asked after each execution; when it says yes, the state
-            is saved at the next boundary and training stops.
+        stop_requested: asked at each boundary, so that several workers can
+            answer together; when it says yes, the state is saved and training stops.
 
     Attributes:
         stopped: whether training stopped on request.
@@ -53,9 +53,11 @@ class StageGuard(keras.callbacks.Callback):
         step = int(self.model.optimizer.iterations.numpy())
         if not math.isfinite(logs["loss"]):
             raise DivergedError(step)
+        if step % self.boundary or step >= self.num_steps:
+            return
         stop = self.stop_requested()
         due = self.every and step // self.every > self._saved // self.every
-        if step % self.boundary or step >= self.num_steps or not (due or stop):
+        if not (due or stop):
             return
         self.save(step)
         self._saved = step

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rl_keras.callbacks.capture import alignable_layers
+from rl_keras.callbacks.inputs import new_moments
 from rl_keras.data.examples import Examples, decoded_bytes, load_examples
 from rl_keras.data.label_table import LabelTable, label_table, load_labels, save_labels
 from rl_keras.data.labels import LabelMap
@@ -41,14 +42,18 @@ class Material:
     Args:
         plan: from `make_plan`.
         directory: where label tables are kept.
+        slices: slices that were read already, which several runs may share.
     """
 
-    def __init__(self, plan: Plan, directory: RunDirectory):
+    def __init__(self, plan: Plan, directory: RunDirectory, slices: dict | None = None):
         self.plan = plan
+        self._slices = {} if slices is None else slices
         self.directory = directory
         config = plan.config
         self.upstream = self._read(config.upstream.split)
-        self.downstream = self._read(config.downstream.split)
+        # Without downstream arms the upstream examples stand in for the activity's probe.
+        has_arms = bool(config.transfer.arms)
+        self.downstream = self._read(config.downstream.split) if has_arms else self.upstream
         self.test = self._read(config.data.test_split)
         self.scaling: Scaling = self._fit_scaling()
         self._tables: dict[tuple, LabelTable] = {}
@@ -56,12 +61,17 @@ class Material:
 
     def _read(self, spec) -> Slice:
         source, config = self.plan.source, self.plan.config
-        num = num_examples(source, spec)
         limit = max(config.measure.moment_examples, config.measure.probe_examples)
-        if decoded_bytes(source, spec) <= config.data.max_resident_mb * 2**20:
-            examples = load_examples(source, spec)
-            return Slice(spec, num, examples, examples)
-        return Slice(spec, num, None, load_examples(source, spec, limit=limit))
+        key = (config.data, spec, limit)
+        if key not in self._slices:
+            num = num_examples(source, spec)
+            if decoded_bytes(source, spec) <= config.data.max_resident_mb * 2**20:
+                examples = load_examples(source, spec)
+                self._slices[key] = Slice(spec, num, examples, examples)
+            else:
+                first = load_examples(source, spec, limit=limit)
+                self._slices[key] = Slice(spec, num, None, first)
+        return self._slices[key]
 
     def _fit_scaling(self):
         data = self.upstream
@@ -155,6 +165,11 @@ class Material:
     def _batches(self, data: Slice, num: int) -> Iterator[np.ndarray]:
         return image_batches(data.first, self.scaling, batch_size=256, limit=num)
 
+    def moment_batches(self, data: Slice) -> Iterator[np.ndarray]:
+        """Yields the scaled examples of a slice from which covariances are computed."""
+        num = min(self.plan.config.measure.moment_examples, data.num_examples)
+        return self._batches(data, num)
+
     def moments(self, stage: StagePlan, path: str, model):
         """Returns what `CovarianceAlignment` needs of a stage's inputs.
 
@@ -162,19 +177,14 @@ class Material:
         layers see other inputs as training goes on, and get the images.
         """
         data = self.slice_of(stage)
-        num = min(self.plan.config.measure.moment_examples, data.num_examples)
         if path == next(iter(alignable_layers(model))):
-            return self._first_layer_moments(stage.key.stage, path, model, num)
-        return self.scaled(data, num)
+            return self._first_layer_moments(stage.key.stage, path, model, data)
+        return np.concatenate(list(self.moment_batches(data)))
 
-    def _first_layer_moments(self, stage, path, model, num):
+    def _first_layer_moments(self, stage, path, model, data):
         if stage not in self._moments:
-            layer = alignable_layers(model)[path]
-            moments = PatchMoments()
-            if hasattr(layer, "kernel_size"):
-                moments = PatchMoments(layer.kernel_size, layer.strides, layer.padding)
-            data = self.upstream if stage == "upstream" else self.downstream
-            for batch in self._batches(data, num):
+            moments = new_moments(alignable_layers(model)[path])
+            for batch in self.moment_batches(data):
                 moments.update(batch)
             self._moments[stage] = moments
         return self._moments[stage]

@@ -45,6 +45,7 @@ class Measures:
                 num_random_bases=config.random_bases,
                 seed=derive_seed(stage.key.seed, "random_bases", path),
                 max_examples=config.moment_examples,
+                few_filters=config.few_filters,
             )
             for path in material.plan.alignment_layers
         ]

@@ -1,17 +1,18 @@
 """What a run will do, worked out and checked before any of it is done."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from rl_keras.callbacks.capture import alignable_layers, find_layer, named_layers
+from rl_keras.callbacks.capture import alignable_layers
 from rl_keras.config import ExperimentConfig, StageConfig
 from rl_keras.data.slices import check_disjoint, num_examples
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
-from rl_keras.experiments.transforms import transferred_variables
+from rl_keras.experiments.arms import Arm, alignment_layers, plan_arms
 from rl_keras.models import build_model
 from rl_keras.storage import StageKey, stage_keys
 
@@ -48,8 +49,7 @@ class Plan:
     config: ExperimentConfig
     source: object
     stages: tuple[StagePlan, ...]
-    transfer_layers: tuple[str, ...]
-    transferred: tuple[str, ...]
+    arms: Mapping[str, Arm]
     alignment_layers: tuple[str, ...]
     num_parameters: int
     multiplications: int
@@ -75,25 +75,20 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1) -> Plan:
         variances=config.data.gaussian_variances,
         num_examples=config.data.gaussian_examples,
     )
-    specs = {
-        "upstream_split": config.upstream.split,
-        "downstream_split": config.downstream.split,
-        "test_split": config.data.test_split,
-    }
+    specs = {"upstream_split": config.upstream.split, "test_split": config.data.test_split}
+    if config.transfer.arms:
+        specs["downstream_split"] = config.downstream.split
     check_disjoint(source, specs)
     stages = tuple(_stage(key, getattr(config, key.stage), source) for key in stage_keys(config))
     for stage in stages:
         _check_stage(stage, config, num_replicas)
     model = build_model(config.model, source.image_shape, stages[-1].head_units, seed=0)
-    transfer_layers = _transfer_layers(config, model)
-    paths = [variable.path for variable in model.weights]
     return Plan(
         config=config,
         source=source,
         stages=stages,
-        transfer_layers=transfer_layers,
-        transferred=tuple(transferred_variables(paths, transfer_layers, config.transfer)),
-        alignment_layers=_alignment_layers(config, model),
+        arms=plan_arms(config, model),
+        alignment_layers=alignment_layers(config, model),
         num_parameters=model.count_params(),
         multiplications=_multiplications(model),
     )
@@ -158,60 +153,6 @@ def _check_stage(stage, config, num_replicas):
             )
 
 
-def _transfer_layers(config, model):
-    names = config.transfer.transfer_layers
-    candidates = list(alignable_layers(model))
-    if not names:
-        paths = candidates[:1]
-    elif names == ("all",):
-        paths = list(named_layers(model))[:-1]
-        paths = [path for path in paths if named_layers(model)[path].weights]
-    else:
-        paths = [_known_layer("transfer_layers", model, name) for name in names]
-    head = candidates[-1]
-    if head in paths:
-        raise UsageError(
-            f"--transfer_layers must leave the head {head!r} out; it is fresh in every start. "
-            f"Received: {','.join(names)}"
-        )
-    if "covariance" in config.transfer.starts:
-        for path in paths:
-            _check_rows("--starts=covariance with --transfer_layers", path, model)
-    return tuple(paths)
-
-
-def _alignment_layers(config, model):
-    names = config.measure.alignment_layers
-    if names == ("none",):
-        return ()
-    if not names:
-        names = tuple(alignable_layers(model))[:1]
-    paths = tuple(_known_layer("alignment_layers", model, name) for name in names)
-    for path in paths:
-        _check_rows("--alignment_layers", path, model)
-    return paths
-
-
-def _known_layer(flag, model, name):
-    try:
-        return find_layer(model, name)[0]
-    except ValueError as error:
-        raise UsageError(f"--{flag}: {error} Received: {name}") from None
-
-
-def _check_rows(what, path, model):
-    layer = named_layers(model)[path]
-    if not hasattr(layer, "kernel"):
-        return
-    *inputs, num_filters = layer.kernel.shape
-    dim = int(np.prod(inputs))
-    if num_filters <= dim:
-        raise UsageError(
-            f"{what} needs more filters than input dimensions ({dim}) in layer {path!r}; widen "
-            f"the layer or leave it out. Received: {num_filters} filters"
-        )
-
-
 def _multiplications(model):
     """Counts the multiplications of one forward pass of one example."""
     total = 0
@@ -231,7 +172,7 @@ def describe(plan: Plan) -> str:
         f"({'x'.join(map(str, source.image_shape))})",
         f"model {config.model.model}: {plan.num_parameters:,} parameters, "
         f"{plan.multiplications:,} multiplications an example",
-        f"transferred: {', '.join(plan.transferred)}; alignment of: "
+        f"transferred: {_transferred(plan)}; alignment of: "
         f"{', '.join(plan.alignment_layers) or 'no layer'}",
         "",
     ]
@@ -252,6 +193,17 @@ def describe(plan: Plan) -> str:
         "timed just now; measurements and start-up come on top"
     )
     return "\n".join(lines)
+
+
+def _transferred(plan):
+    """What each arm transfers, said once for arms that transfer the same."""
+    groups: dict[tuple, list] = {}
+    for name, arm in plan.arms.items():
+        groups.setdefault(arm.variables, []).append(name)
+    if len([variables for variables in groups if variables]) == 1:
+        return ", ".join(next(variables for variables in groups if variables))
+    said = [f"{', '.join(paths)} ({', '.join(names)})" for paths, names in groups.items() if paths]
+    return "; ".join(said) or "nothing"
 
 
 def _multiplication_rate() -> float:

@@ -8,51 +8,98 @@ import numpy as np
 
 from rl_keras.callbacks.progress import RunProgress
 from rl_keras.cli import to_flagfile
-from rl_keras.config import ExperimentConfig
+from rl_keras.config import ExperimentConfig, to_values
 from rl_keras.errors import UsageError
 from rl_keras.experiments.header import write_experiment_header
+from rl_keras.experiments.layerwise import layerwise_kernels
 from rl_keras.experiments.material import Material
+from rl_keras.experiments.multi_worker import Workers, part_of_run
 from rl_keras.experiments.plan import Plan, StagePlan, describe, make_plan
 from rl_keras.experiments.preemption import stop_on_sigterm
 from rl_keras.experiments.stage import train_stage
 from rl_keras.experiments.strategy import make_strategy
-from rl_keras.experiments.training import Trainer, fresh_weights
+from rl_keras.experiments.training import Trainer, fresh_weights, learning_rate
 from rl_keras.experiments.transforms import Weights, starting_weights
 from rl_keras.locks import hold
 from rl_keras.seeds import derive_seed
 from rl_keras.storage import RunDirectory, read_arrays
+from rl_keras.variants import expand, variant_names
+
+# Settings in which the workers of a run may differ.
+_OF_ONE_WORKER = ("workdir", "data_dir", "tensorboard", "figures")
 
 
-def run(config: ExperimentConfig) -> None:
-    """Trains every stage that is not finished, and collects the results.
+def run(config: ExperimentConfig) -> bool:
+    """Trains every stage that is not finished, of every variant, and collects the results.
+
+    Returns:
+        Whether this process keeps the results: of several workers the first does.
 
     Raises:
         UsageError: before any training, for anything the user can put right.
     """
-    directory = RunDirectory(config.run.workdir)
-    directory.check(config)
+    with part_of_run(config) as own:
+        _run(own)
+    return own is config
+
+
+def _run(config):
+    configs = expand(config)
+    top = RunDirectory(config.run.workdir)
+    top.check(config)
+    directories = {name: RunDirectory(own.run.workdir) for name, own in configs.items()}
+    for name, own in configs.items():
+        directories[name].check(own)
     strategy = make_strategy(config.run)
-    plan = make_plan(config, strategy.num_replicas_in_sync)
+    replicas = strategy.num_replicas_in_sync
+    workers = Workers(strategy)
+    values = to_values(config)
+    workers.require_same("flags", {f: values[f] for f in values if f not in _OF_ONE_WORKER})
+    with workers.chief_first():  # it may have to prepare the data
+        plans = {name: make_plan(own, replicas) for name, own in configs.items()}
     if config.run.dry_run:
-        sys.stdout.write(describe(plan) + "\n")
+        sys.stdout.write("\n".join(f"{describe(plan)}\n" for plan in plans.values()))
         return
-    material = Material(plan, directory)
+    slices: dict = {}
     with stop_on_sigterm() as stop_requested:
-        experiment = Experiment(plan, material, directory, strategy, stop_requested)
-        _carry_out(experiment, config, directory)
+        experiments = [
+            Experiment(
+                plan,
+                Material(plan, directories[name], slices),
+                directories[name],
+                strategy,
+                stop_requested,
+            )
+            for name, plan in plans.items()
+        ]
+        _carry_out(experiments, config, top)
+    workers.any(False)  # nobody leaves while another still needs them
 
 
-def _carry_out(experiment, config, directory):
-    experiment.check_finished()
-    with hold(directory.lock_path, f"folder {directory.path}"):
+def _carry_out(experiments, config, top):
+    missing = [stage for one in experiments for stage in one.missing_stages()]
+    progress = RunProgress(
+        num_stages=len(missing),
+        num_examples=sum(stage.num_steps * stage.settings.batch_size for stage in missing),
+    )
+    if config.run.variants:
+        _claim(top, config)
+    for experiment in experiments:
+        experiment.carry_out(progress)
+    if config.run.variants:
+        with _held(top):
+            names = variant_names(config)
+            top.collect_variants({n: e.directory for n, e in zip(names, experiments, strict=True)})
+
+
+def _claim(directory, config):
+    with _held(directory):
         joined = directory.joined(config)
         directory.claim(joined, to_flagfile(joined))
-    if config.run.tensorboard:
-        write_experiment_header(directory)
-    for seed in config.run.seeds:
-        experiment.run_seed(seed)
-    with hold(directory.lock_path, f"folder {directory.path}"):
-        directory.collect()
+
+
+def _held(directory):
+    return hold(directory.lock_path, f"folder {directory.path}")
 
 
 class Experiment:
@@ -71,18 +118,21 @@ class Experiment:
         self.material = material
         self.directory = directory
         self.strategy = strategy
-        self.stop_requested = stop_requested
+        self.workers = Workers(strategy)
+        self.stop_requested = lambda: self.workers.any(stop_requested())
         self._trainers: dict[tuple, Trainer] = {}
+        self._layerwise: tuple[int | None, Weights] = None, {}
 
-    def check_finished(self) -> None:
-        """Checks stored labels and results, and counts what is left to do.
+    def missing_stages(self) -> list[StagePlan]:
+        """Checks stored labels and results, and returns the stages that are left to do.
 
         Raises:
             UsageError: if a finished stage was trained on other labels.
         """
-        missing = []
+        missing, labels = [], {}
         for stage in self.plan.stages:
             table = self.material.checked_labels(stage)
+            labels[stage.key.name] = table.sha256
             result = self.directory.read_result(stage.key)
             if result is None:
                 missing.append(stage)
@@ -91,21 +141,31 @@ class Experiment:
                     f"stage {stage.key.name} was trained on other labels; use a new --workdir. "
                     f"Received: labels with SHA-256 {table.sha256[:12]}"
                 )
+        self.workers.require_same("data and labels", labels)
         for stage in missing:
             upstream = self.plan.upstream(stage.key.seed)
             path = self.directory.weights_path(upstream.key)
             if upstream not in missing and path.exists():
                 read_arrays(path)  # refuses a damaged file now rather than after other stages
-        self.progress = RunProgress(
-            num_stages=len(missing),
-            num_examples=sum(s.num_steps * s.settings.batch_size for s in missing),
-        )
+        return missing
+
+    def carry_out(self, progress: RunProgress) -> None:
+        """Trains what is missing, seed by seed, and collects the results."""
+        self.progress = progress
+        _claim(self.directory, self.config)
+        if self.config.run.tensorboard:
+            write_experiment_header(self.directory)
+        for seed in self.config.run.seeds:
+            self.run_seed(seed)
+        with _held(self.directory):
+            self.directory.collect()
 
     def run_seed(self, seed: int) -> None:
         """Upstream once, then every downstream arm of this seed."""
         stages = [stage for stage in self.plan.stages if stage.key.seed == seed]
         upstream, *arms = stages
-        if all(self.directory.read_result(stage.key) is not None for stage in stages):
+        finished = all(self.directory.read_result(stage.key) is not None for stage in stages)
+        if self.workers.chief_says(finished):
             return
         trained = self.upstream_weights(upstream)
         for stage in arms:
@@ -117,30 +177,46 @@ class Experiment:
         """Returns the trained upstream weights, from this run, an earlier or a parallel one."""
         path = self.directory.weights_path(stage.key)
         with self._claimed(stage) as is_open:
-            if is_open or not path.exists():
+            if is_open or not self.workers.chief_says(path.exists()):
                 return self.train(stage, self._fresh(stage))
+        self.workers.share(path.parent, path.name)
         return read_arrays(path)
 
     @contextlib.contextmanager
     def _claimed(self, stage: StagePlan):
         """Holds a stage's lock if the stage is not finished, and yields whether that is so."""
-        if self.directory.read_result(stage.key) is not None:
-            yield False
-            return
-        with hold(self.directory.stage_path(stage.key) / "lock", f"stage {stage.key.name}"):
+        path = self.directory.stage_path(stage.key) / "lock"
+        with contextlib.ExitStack() as stack:
+            if self.directory.read_result(stage.key) is None:
+                stack.enter_context(hold(path, f"stage {stage.key.name}"))
             # While we waited, another process may have finished it.
-            yield self.directory.read_result(stage.key) is None
+            yield self.workers.chief_says(self.directory.read_result(stage.key) is None)
 
     def initial_weights(self, stage: StagePlan, upstream: Weights) -> Weights:
         """Returns the weights a downstream arm starts from."""
-        draws = derive_seed(stage.key.seed, "covariance_draws")
-        return starting_weights(
-            stage.key.start,
-            self._fresh(stage),
-            upstream,
-            list(self.plan.transferred),
-            np.random.default_rng(draws),
-        )
+        arm, seed, fresh = self.plan.arms[stage.key.start], stage.key.seed, self._fresh(stage)
+        generator = np.random.default_rng(derive_seed(seed, "covariance_draws"))
+        drawn = self._drawn(stage, fresh, upstream) if arm.start == "layerwise" else None
+        return starting_weights(arm.start, fresh, upstream, arm.variables, generator, drawn)
+
+    def _drawn(self, stage, fresh, upstream):
+        """Kernels of the start `layerwise`: of all layers that any arm asks for, once a seed."""
+        seed = stage.key.seed
+        if self._layerwise[0] != seed:
+            arms = [arm for arm in self.plan.arms.values() if arm.start == "layerwise"]
+            self._layerwise = (
+                seed,
+                layerwise_kernels(
+                    self._trainer(stage),
+                    max((arm.layers for arm in arms), key=len),
+                    upstream,
+                    fresh,
+                    lambda: self.material.moment_batches(self.material.upstream),
+                    lambda: self.material.moment_batches(self.material.downstream),
+                    lambda path: np.random.default_rng(derive_seed(seed, "layerwise_draws", path)),
+                ),
+            )
+        return self._layerwise[1]
 
     def train(self, stage: StagePlan, weights: Weights) -> Weights:
         """Trains one stage, stores what it leaves, and returns the final weights.
@@ -150,6 +226,7 @@ class Experiment:
         """
         trainer = self._trainer(stage)
         trainer.reset(weights)
+        self.workers.share(self.directory.checkpoints_path(stage.key), "step-*.npz")
         return train_stage(
             stage, trainer, self.material, self.directory, self.progress, self.stop_requested
         )
@@ -159,16 +236,29 @@ class Experiment:
         return fresh_weights(self.config, self.plan.source.image_shape, stage.head_units, seed)
 
     def _trainer(self, stage):
+        """One for all stages that agree in what a trainer is made of."""
         settings = stage.settings
+        schedule = (
+            settings.learning_rate_drops,
+            settings.learning_rate_drop_factor,
+            settings.learning_rate_decay,
+        )
+        length = (stage.num_steps, stage.steps_per_epoch)
         key = (
             stage.head_units,
             settings.learning_rate,
             settings.momentum,
             settings.steps_per_execution,
+            *((*schedule, *length) if schedule[0] or schedule[2] != 1 else ()),
         )
         if key not in self._trainers:
             shape = self.plan.source.image_shape
             self._trainers[key] = Trainer(
-                self.config, settings, shape, stage.head_units, self.strategy
+                self.config,
+                settings,
+                shape,
+                stage.head_units,
+                self.strategy,
+                learning_rate(settings, *length),
             )
         return self._trainers[key]

@@ -146,15 +146,17 @@ class _StageRun:
             "labels_sha256": self.labels.sha256,
             "labels_nominal_rate": self.labels.nominal_rate,
             "labels_realised_rate": self.labels.realised_rate,
-            "transferred": []
-            if key.start in ("", "scratch")
-            else list(self.material.plan.transferred),
+            "transferred": list(self._transferred()),
             "train_seconds": round(seconds, 2),
         }
         self.directory.finish_stage(key, result, self.log.rows, self.measures.arrays())
         self.close()
         remove_checkpoints(self.directory.checkpoints_path(key))
         return weights
+
+    def _transferred(self):
+        key, arms = self.stage.key, self.material.plan.arms
+        return arms[key.start].variables if key.start else ()
 
     def _summary(self):
         """Evaluates on the whole slices and returns the stage's row of `summary.csv`."""

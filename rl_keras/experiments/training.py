@@ -21,6 +21,68 @@ def read_weights(model: keras.Model) -> Weights:
     return {variable.path: variable.numpy() for variable in model.weights}
 
 
+def learning_rate(
+    stage: StageConfig, num_steps: int, steps_per_epoch: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the learning rate of a stage, a number or a schedule over its steps.
+
+    Args:
+        stage: the rate and how it falls.
+        num_steps: of the whole stage; drops are fractions of it.
+        steps_per_epoch: the decay acts after each so many.
+
+    Example:
+        >>> learning_rate(StageConfig(learning_rate=0.1), 100, 10)
+        0.1
+    """
+    if not stage.learning_rate_drops and stage.learning_rate_decay == 1:
+        return stage.learning_rate
+    return FallingRate(
+        stage.learning_rate,
+        [round(drop * num_steps) for drop in stage.learning_rate_drops],
+        stage.learning_rate_drop_factor,
+        stage.learning_rate_decay,
+        steps_per_epoch,
+    )
+
+
+@keras.saving.register_keras_serializable(package="rl_keras")
+class FallingRate(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate divided at given steps, and multiplied after each epoch.
+
+    Args:
+        rate: the rate of step 0.
+        drops: rising steps from which on the rate is divided once more.
+        factor: what it is divided by.
+        decay: what it is multiplied by after each epoch.
+        steps_per_epoch: length of an epoch.
+
+    Example:
+        >>> rate = FallingRate(0.9, drops=[10], factor=3.0, decay=1.0, steps_per_epoch=5)
+        >>> [round(float(rate(step)), 6) for step in (0, 9, 10)]
+        [0.9, 0.9, 0.3]
+    """
+
+    def __init__(self, rate, drops, factor, decay, steps_per_epoch):
+        self.settings = {
+            "rate": rate,
+            "drops": list(drops),
+            "factor": factor,
+            "decay": decay,
+            "steps_per_epoch": steps_per_epoch,
+        }
+
+    def __call__(self, step):
+        own, ops = self.settings, keras.ops
+        step = ops.cast(step, "float32")
+        drops = sum((ops.cast(step >= drop, "float32") for drop in own["drops"]), 0.0)
+        epochs = ops.floor(step / own["steps_per_epoch"])
+        return own["rate"] * own["factor"] ** -drops * own["decay"] ** epochs
+
+    def get_config(self):
+        return self.settings
+
+
 class Trainer:
     """Trains one architecture with one optimiser setting, from given weights, many times.
 
@@ -34,6 +96,7 @@ class Trainer:
         input_shape: shape of one example.
         classes: units of the head.
         strategy: where the variables live.
+        rate: from `learning_rate`; the constant one of `stage` by default.
     """
 
     def __init__(
@@ -43,10 +106,17 @@ class Trainer:
         input_shape: tuple[int, ...],
         classes: int,
         strategy: tf.distribute.Strategy,
+        rate=None,
     ):
+        rate = stage.learning_rate if rate is None else rate
         with strategy.scope():
             self.model = build_model(config.model, input_shape, classes, seed=0)
-            optimizer = keras.optimizers.SGD(stage.learning_rate, momentum=stage.momentum)
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # Outside the scope, see `_MultiWorkerModel`; the variables stay distributed.
+            inner = self.model
+            self.model = _MultiWorkerModel(inner.inputs, inner.outputs, name=inner.name)
+        with strategy.scope():
+            optimizer = keras.optimizers.SGD(rate, momentum=stage.momentum)
             optimizer.build(self.model.trainable_variables)
             self.model.compile(
                 optimizer=optimizer,
@@ -55,6 +125,8 @@ class Trainer:
                 steps_per_execution=stage.steps_per_execution,
             )
         self._strategy = strategy
+        # A constant rate is a variable of the optimiser, which training does not change.
+        self._rate_path = getattr(optimizer.learning_rate, "path", None)
         # Seeds of dropout and the like: state of the model that is not among its weights.
         weights = {id(variable) for variable in self.model.weights}
         metrics = {id(variable) for variable in self.model.metrics_variables}
@@ -71,7 +143,7 @@ class Trainer:
             for variable in self.model.weights:
                 variable.assign(weights[variable.path])
             for variable in self.model.optimizer.variables:
-                if variable is not self.model.optimizer.learning_rate:
+                if variable.path != self._rate_path:
                     variable.assign(np.zeros(variable.shape, variable.dtype))
             for variable, value in zip(self._others, self._initial_others, strict=True):
                 variable.assign(value)
@@ -92,4 +164,28 @@ class Trainer:
     def fit(self, dataset: tf.data.Dataset, callbacks: list[keras.callbacks.Callback]) -> None:
         """Trains over the whole of a finite dataset of batches, once."""
         # shuffle=False: the order is the data set's own, and Keras warns otherwise.
-        self.model.fit(dataset, epochs=1, verbose=0, shuffle=False, callbacks=callbacks)
+        settings = {"epochs": 1, "verbose": 0, "shuffle": False, "callbacks": callbacks}
+        if not isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            self.model.fit(dataset, **settings)
+            return
+        # Every worker reads all examples and trains on its part of each batch. Left to
+        # itself TensorFlow would share out files, or give each worker whole batches.
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        with self._strategy.scope():
+            self.model.fit(dataset.with_options(options), **settings)
+
+
+class _MultiWorkerModel(keras.Model):
+    """Goes round two defects of Keras 3.15 under MultiWorkerMirroredStrategy.
+
+    `fit` adds up the tuples of a symbolic call over the workers, which fails; it leaves
+    that out for a model that was made outside the strategy's scope. And it takes the
+    mean of every metric over axis 0, which scalars have not.
+    """
+
+    def compute_metrics(self, *arguments, **keywords):
+        metrics = super().compute_metrics(*arguments, **keywords)
+        return {name: keras.ops.reshape(value, [1]) for name, value in metrics.items()}

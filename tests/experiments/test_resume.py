@@ -314,6 +314,20 @@ def test_sigkill_in_the_middle_of_a_write_and_right_after_it(
     assert_same(undisturbed("resident"), tmp_path / "run")
 
 
+def test_a_kill_after_the_result_leaves_no_states_behind(
+    undisturbed, patches_dir, tmp_path, monkeypatch
+):
+    def die(folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "remove_checkpoints", die)
+        assert main.main(arguments(tmp_path / "run", patches_dir)) == 130
+    assert list((tmp_path / "run").rglob("step-*.npz"))
+    assert main.main(arguments(tmp_path / "run", patches_dir)) == 0
+    assert_same(undisturbed("resident"), tmp_path / "run")
+
+
 def test_deterministic_kernels_are_switched_on_and_repeat_themselves(patches_dir, tmp_path):
     # In processes of their own, since nothing switches them off again. Their sums differ in the
     # last bits from those of the usual kernels.

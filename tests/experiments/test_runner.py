@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import main
-from rl_keras.config import STARTS, from_values
+from rl_keras.config import FIRST_LAYER_STARTS as STARTS
+from rl_keras.config import from_values
 from rl_keras.data.examples import load_examples
 from rl_keras.data.label_table import load_labels
 from rl_keras.data.sources import open_source
@@ -89,7 +90,7 @@ def test_arms_start_from_the_same_weights_but_for_the_transferred_kernel(finishe
     upstream = read_arrays(finished.weights_path(plan.upstream(0).key))
     stages = {s.key.start: s for s in plan.stages if s.key in arms().values()}
     weights = {start: experiment.initial_weights(stages[start], upstream) for start in STARTS}
-    assert plan.transferred == ("conv1/kernel",)
+    assert plan.arms["pretrained"].variables == ("conv1/kernel",)
     for start in STARTS[1:]:
         for path, value in weights["scratch"].items():
             same = np.array_equal(value, weights[start][path])

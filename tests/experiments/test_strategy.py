@@ -10,7 +10,6 @@ from rl_keras.errors import UsageError
 from rl_keras.experiments import tpu
 from rl_keras.experiments.strategy import make_strategy
 from rl_keras.experiments.training import Trainer, fresh_weights, read_weights
-from rl_keras.models import mlp, simple_cnn
 
 RNG = np.random.default_rng(0)
 
@@ -140,15 +139,3 @@ def test_failures_say_what_to_check(error, message):
 def test_a_machine_without_a_tpu_says_so():
     with pytest.raises(UsageError, match="no TPU was found; on a TPU VM install tensorflow-tpu"):
         make_strategy(RunConfig(strategy="tpu"))
-
-
-@pytest.mark.parametrize("build", [simple_cnn, mlp])
-def test_the_whole_train_step_compiles_under_xla(build):
-    # A TPU runs nothing else. On a CPU it is slow and serves as a lint only.
-    settings = {"filters": 4, "units": 3} if build is simple_cnn else {"widths": (4,)}
-    model = build((6, 6, 3), classes=3, **settings)
-    loss = "sparse_categorical_crossentropy"
-    model.compile("sgd", loss=loss, metrics=["accuracy"], jit_compile=True)
-    x, y = RNG.normal(size=(8, 6, 6, 3)).astype("float32"), RNG.integers(0, 3, 8)
-    model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(4, True), verbose=0)
-    assert model.optimizer.iterations.numpy() == 2
