@@ -5,17 +5,28 @@
 `figures/NAME.csv` beside `figures/NAME.png`.
 """
 
+import importlib
 
-def _overview(run):
-    from rl_keras.figures import overview  # here, so that matplotlib loads only to draw
+# One module of the same name for each, loaded when it is drawn, as matplotlib is slow to load.
+NAMES = (
+    "overview",
+    "initialisations",
+    "transfer_speed",
+    "misalignment",
+    "transfer_function",
+    "widths",
+    "filters",
+    "depths",
+    "activations",
+)
+# These compare the variants of a run; of the others each variant gets one of its own.
+ACROSS_VARIANTS = frozenset(
+    {"transfer_speed", "misalignment", "transfer_function", "widths", "activations"}
+)
 
-    return overview.draw(run)
+
+def _draws(name):
+    return lambda run: importlib.import_module(f"rl_keras.figures.{name}").draw(run)
 
 
-def _initialisations(run):
-    from rl_keras.figures import initialisations
-
-    return initialisations.draw(run)
-
-
-FIGURES = {"overview": _overview, "initialisations": _initialisations}
+FIGURES = {name: _draws(name) for name in NAMES}

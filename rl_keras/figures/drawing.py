@@ -1,8 +1,10 @@
 """Everything that is read from a finished run: figures, their rows, the printed table."""
 
-from rl_keras.figures import FIGURES
+from rl_keras.figures import ACROSS_VARIANTS, FIGURES
+from rl_keras.figures.depth_table import depth_rows, depth_table
 from rl_keras.figures.table import paired_table, summary_table
-from rl_keras.storage import RunDirectory
+from rl_keras.storage import RunDirectory, write_table
+from rl_keras.variants import variant_names
 
 
 def draw_all(workdir: str, figures: tuple[str, ...] | None = None) -> str:
@@ -23,10 +25,31 @@ def draw_all(workdir: str, figures: tuple[str, ...] | None = None) -> str:
         lines += ["", summary_table(rows), ""]
         differences = paired_table(rows)
         lines += [differences, ""] if differences else []
+        lines += _depths(run, rows)
     for name in config.run.figures if figures is None else figures:
-        paths, more = FIGURES[name](run)
-        lines += [f"wrote {path}" for path in paths]
-        notes += [note for note in more if note not in notes]
+        for folder in _folders(name, run, config):
+            paths, more = FIGURES[name](folder)
+            lines += [f"wrote {path}" for path in paths]
+            notes += [note for note in more if note not in notes]
     lines += [f"note: {note}" for note in notes]
     lines.append(f"tensorboard --logdir={run.path / 'tensorboard'}")
     return "\n".join(lines) + "\n"
+
+
+def _depths(run, rows):
+    """What to print of a comparison of depths; its table is written as well."""
+    table = depth_table(rows)
+    if not table:
+        return []
+    path = run.figures_path / "depth_table.csv"
+    write_table(path, depth_rows(rows))
+    return [table, "", f"wrote {path}"]
+
+
+def _folders(figure, run, config):
+    """The folders a figure is drawn in: the run's, or each variant's for a figure of one run."""
+    names = variant_names(config)
+    if not names or figure in ACROSS_VARIANTS:
+        return [run]
+    folders = [RunDirectory(run.path / name) for name in names]
+    return [folder for folder in folders if folder.config_path.exists()]

@@ -12,18 +12,16 @@ Reference:
     Maennel et al., NeurIPS 2020, arXiv 2006.10455.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import panels, style
+from rl_keras.figures import measured, panels, style
 from rl_keras.figures.curves import Curve, mean_curve, to_rows
-from rl_keras.figures.reading import Results, chance_level, footer
+from rl_keras.figures.reading import Results, footer
 from rl_keras.storage import RunDirectory, StageKey
 
 NAME = "overview"
-_SMALLEST = 1e-10  # eigenvalues below this share of the largest are rounding
 
 
 def rows(run: RunDirectory) -> list[dict]:
@@ -69,7 +67,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         logarithmic = results.config.measure.measure_schedule == "logarithmic"
         panels.misalignment(axes[0, -1], upstream, _of("misalignment", curves), logarithmic)
         panels.transfer(axes[1, -1], upstream, _of("transfer", curves))
-        style.finish(figure, axes.flat, footer(results))
+        style.finish(figure, axes.flat, footer(results) + measured.depth_text(results))
         table = to_rows(curves, results.config.run.seeds)
         return style.save(figure, run, NAME, table), results.notes
 
@@ -79,59 +77,17 @@ def _of(panel, curves):
 
 
 def _curves(results) -> list[Curve]:
-    kinds = results.config.downstream.labels
-    curves = [curve for labels in kinds for curve in _accuracy(results, labels)]
-    curves += _alignment(results)
+    arms = measured.deepest_arms(results.config)
+    curves = []
+    for labels in results.config.downstream.labels:
+        curves += measured.accuracy(results, labels, arms)
+    curves += measured.misalignment(results)
+    curves += measured.transfer(results, _first_middle_last)[0]
     return curves + list(_activity(results))
 
 
-def _accuracy(results, labels):
-    every = []
-    for start in results.config.transfer.starts:
-        keys = results.keys("downstream", labels, start)
-        every += keys
-        for probe in ("train", "test"):
-            stack = results.stack(keys, f"probe/{probe}", "accuracy")
-            if stack:
-                yield mean_curve("accuracy", keys[0], f"{probe}_probe", *stack)
-    yield from chance_level(results, "accuracy", every)
-
-
-def _alignment(results):
-    keys = results.keys("upstream", results.config.upstream.labels[0])
-    for layer in results.layers("alignment")[:1]:
-        prefix = f"alignment/{layer}"
-        for name in ("data_basis", "random_basis", "floor"):
-            stack = results.stack(keys, prefix, name)
-            if stack:
-                curve = mean_curve("misalignment", keys[0], f"{layer}/{name}", *stack)
-                if name == "random_basis":
-                    curve = _with_spread(curve, results.stack(keys, prefix, "random_basis_sd")[2])
-                yield curve
-        yield from _transfer(results, keys, layer)
-
-
-def _with_spread(curve, deviations):
-    """Bounds of one standard deviation over all random bases of all seeds."""
-    spread = np.sqrt(np.mean(deviations**2, axis=0) + np.var(curve.values, axis=0))
-    return replace(curve, low=curve.mean - spread, high=curve.mean + spread)
-
-
-def _transfer(results, keys, layer):
-    stack = results.stack(keys, f"alignment/{layer}", "transfer")
-    if not stack:
-        return
-    seeds, steps, values = stack
-    measured = [results.arrays(key) for key in keys if key.seed in seeds]
-    eigenvalues = np.mean([a[f"alignment/{layer}/eigenvalues"] for a in measured], axis=0)
-    kept = eigenvalues > _SMALLEST * eigenvalues[0]
-    name, eigenvalues, values = f"{layer}/transfer", eigenvalues[kept], values[:, :, kept]
-    for place in sorted({0, len(steps) // 2, len(steps) - 1}):
-        yield mean_curve(
-            "transfer", keys[0], name, seeds, steps[place], values[:, place], x=eigenvalues
-        )
-    start = values[:, 0].mean(axis=1)
-    yield mean_curve("transfer", keys[0], f"{layer}/initial_level", seeds, steps[0], start)
+def _first_middle_last(steps):
+    return sorted({0, len(steps) // 2, len(steps) - 1})
 
 
 def _activity(results):

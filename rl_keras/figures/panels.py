@@ -6,11 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from rl_keras.config import split_arm
 from rl_keras.figures import style
 from rl_keras.figures.curves import Curve
 
+TEST_NOTE = "thin, hollow: test probe"
 RARE = 0.01  # a unit that responds to a smaller share of its inputs is rarely active
-_LOWEST = 1e-3  # end of the axis of activity
+LOWEST = 1e-3  # end of the axis of activity
 _WIDE_RANGE = 20  # ratio of largest to smallest misalignment that asks for a logarithmic axis
 _BASES = {
     "random_basis": (style.MIDDLE, "random bases (± 1 sd)", 1),
@@ -19,38 +21,98 @@ _BASES = {
 }
 
 
-def accuracy(ax: Axes, labels: str, curves: Sequence[Curve], test: bool = True) -> None:
+def accuracy(
+    ax: Axes,
+    labels: str,
+    curves: Sequence[Curve],
+    test: bool = True,
+    title: str = "Training downstream, ",
+    legend: bool = True,
+) -> None:
     """Draws accuracy against steps: a band for each start, the test probe as a thin line."""
-    curves = [curve for curve in curves if curve.labels == labels]
-    ax.set_title(f"Training downstream, {style.LABELS[labels]}")
+    curves = [curve for curve in curves if curve.labels == labels and curve.panel == "accuracy"]
+    ax.set_title(f"{title}{style.LABELS[labels]}")
     if not curves:
         return style.empty(ax, "no stage is finished")
     for curve in curves:
         if curve.quantity == "train_probe":
-            style.band(ax, curve, style.STARTS[curve.start], style.STARTS[curve.start].label)
+            style.band(ax, curve, _look(curve.start), _look(curve.start).label)
         elif curve.quantity == "test_probe" and test:
-            style.thin(ax, curve, style.STARTS[curve.start])
+            style.thin(ax, curve, _look(curve.start))
         elif curve.quantity == "chance":
             style.level(ax, curve.mean[0], "chance")
     name = "accuracy" if test else "train accuracy"
     ax.set(xlabel="optimiser steps", ylabel=f"{name} (fraction of the probe set)", ylim=(0, 1.02))
-    style.legend(ax, columns=2, note="thin, hollow: test probe" if test else "")
+    if legend:
+        style.legend(ax, columns=2, note=TEST_NOTE if test else "")
+
+
+def steps_to(
+    ax: Axes, curves: Sequence[Curve], percent: int, arms: Sequence[str] | None = None
+) -> None:
+    """Draws a row for each arm: a hollow point for each seed, the mean with its interval under it.
+
+    Args:
+        ax: the panel.
+        curves: those of `measured.steps_to`; others are left out.
+        percent: the train accuracy.
+        arms: the rows; those of the curves by default.
+    """
+    found = {curve.start: curve for curve in curves if curve.panel == f"steps_to_{percent}"}
+    ax.set_title(f"Steps to {percent}% train accuracy")
+    if not found:
+        return style.empty(ax, "no stage is finished")
+    arms = list(found if arms is None else arms)
+    for place, arm in enumerate(arms):
+        if arm in found:
+            _steps_row(ax, place, found[arm])
+    ax.set_yticks(range(len(arms)), [_look(arm).label for arm in arms])
+    ax.set(ylim=(len(arms) - 0.4, -0.6), xlabel="optimiser steps (hollow: one seed)")
+
+
+def _steps_row(ax, place, curve):
+    look, values = _look(curve.start), curve.values[:, 0]
+    reached = values[np.isfinite(values)]
+    point = {"color": look.color, "marker": look.marker, "linestyle": ""}
+    ax.plot(reached, place - np.linspace(0.1, 0.35, len(reached)), **point, **style.HOLLOW)
+    if len(reached) < len(values):
+        return style.side_note(ax, place, f"{len(reached)} of {len(values)}")
+    ax.plot(curve.mean, [place + 0.25], **point)
+    if len(values) >= style.MIN_SEEDS:
+        ax.hlines(place + 0.25, curve.low, curve.high, color=look.color, linewidth=1.2)
 
 
 def misalignment(
-    ax: Axes, labels: str, curves: Sequence[Curve], logarithmic_steps: bool = False
+    ax: Axes,
+    labels: str,
+    curves: Sequence[Curve],
+    logarithmic_steps: bool = False,
+    title: str = "Alignment upstream, ",
+    others: Sequence[Curve] = (),
 ) -> None:
-    """Draws misalignment with the data against steps, and the values that give it a meaning."""
-    ax.set_title(f"Alignment upstream, {style.LABELS[labels]}")
+    """Draws misalignment with the data against steps, and the values that give it a meaning.
+
+    Args:
+        ax: the panel.
+        labels: kind of labels upstream.
+        curves: those of `measured.misalignment`.
+        logarithmic_steps: whether the steps are.
+        title: what stands before the kind of labels.
+        others: curves of other panels, which are to have the same kind of axis.
+    """
+    ax.set_title(f"{title}{style.LABELS[labels]}")
     if not curves:
         return style.empty(ax, "alignment: not measured")
+    values = np.concatenate([curve.mean for curve in (*curves, *others)])
+    is_wide = values.min() > 0 and values.max() > _WIDE_RANGE * values.min()
+    minimum = 0.7 * values.min() if is_wide else -math.inf
     for curve in curves:
         layer, _, name = curve.quantity.rpartition("/")
         look, text, min_seeds = _BASES[name]
-        style.band(ax, curve, look, text, min_seeds=min_seeds)
-    values = np.concatenate([curve.mean for curve in curves])
-    if values.min() > 0 and values.max() > _WIDE_RANGE * values.min():
+        style.band(ax, curve, look, text, minimum, min_seeds)
+    if minimum > 0:
         ax.set_yscale("log")
+        ax.set_ylim(bottom=minimum)
     else:
         _start_at_zero(ax)
     if logarithmic_steps:
@@ -91,14 +153,19 @@ def activity(ax: Axes, labels: str, curves: Sequence[Curve]) -> None:
     for curve, share in zip(units, shares, strict=True):
         look, name = _moment(curve)
         text = f"{name}: {share.mean[0]:.0%} rarely active"
-        style.band(ax, curve, look, text, minimum=_LOWEST, min_seeds=math.inf)
-    ax.axhspan(_LOWEST, RARE, color="0.9", linewidth=0, zorder=0)
-    style.side_note(ax, math.sqrt(_LOWEST * RARE), "rarely\nactive")
+        style.band(ax, curve, look, text, minimum=LOWEST, min_seeds=math.inf)
+    ax.axhspan(LOWEST, RARE, color="0.9", linewidth=0, zorder=0)
+    style.side_note(ax, math.sqrt(LOWEST * RARE), "rarely\nactive")
     ax.set_yscale("log")
-    ax.set(xlim=(0, 100), ylim=(0.9 * _LOWEST, 1.15))
+    ax.set(xlim=(0, 100), ylim=(0.9 * LOWEST, 1.15))
     ax.set_xlabel(f"units of {layer}, most active first (%)")
-    ax.set_ylabel(f"share of inputs active on (≥ {_LOWEST})")
+    ax.set_ylabel(f"share of inputs active on (≥ {LOWEST})")
     style.legend(ax, columns=1)
+
+
+def _look(arm):
+    """The look of its start: where arms are compared, they have one depth."""
+    return style.STARTS[split_arm(arm)[0]]
 
 
 def _start_at_zero(ax):

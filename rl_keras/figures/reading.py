@@ -1,5 +1,6 @@
 """What a run has left so far: finished stages, and their measurements stacked over seeds."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,9 @@ import numpy as np
 from rl_keras.errors import UsageError
 from rl_keras.figures.curves import Curve, mean_curve
 from rl_keras.storage import RunDirectory, StageKey, read_arrays, stage_keys
+from rl_keras.variants import variant_names
 
+STAGES = ("upstream", "downstream")
 _MAX_NAMED = 6  # unfinished stages named in a note
 
 
@@ -105,6 +108,35 @@ class Results:
         return (tuple(found), steps, np.stack(values)) if len(steps) else None
 
 
+def read_variants(run: RunDirectory, stage: str = "") -> dict[str, Results]:
+    """Returns the results of each variant of a run, or of the run itself, named "".
+
+    Variants without a finished stage are left out.
+
+    Args:
+        run: the folder of the whole run.
+        stage: as in `Results`.
+
+    Raises:
+        UsageError: if nothing is finished.
+    """
+    names = variant_names(run.read_config())
+    if not names:
+        return {"": Results(run, stage)}
+    found = {}
+    for name in names:
+        own = RunDirectory(run.path / name)
+        if own.config_path.exists():
+            with contextlib.suppress(UsageError):
+                found[name] = Results(own, stage)
+    if not found:
+        raise UsageError(
+            "--workdir must hold a variant with a finished stage to draw; run it first without "
+            f"--mode=draw. Received: {run.path}"
+        )
+    return found
+
+
 def chance_level(results: Results, panel: str, keys: Sequence[StageKey]) -> list[Curve]:
     """Returns the accuracy of guessing, as a level: the same for all of these stages."""
     if not keys:
@@ -114,27 +146,48 @@ def chance_level(results: Results, panel: str, keys: Sequence[StageKey]) -> list
     return [mean_curve(panel, key, "chance", [key.seed], math.nan, [chance])]
 
 
-def footer(results: Results) -> str:
-    """Returns the small print of a figure: experiment, data, seeds."""
-    config = results.config
-    seeds = sorted({key.seed for key in results.finished})
-    slices = []
-    for stage in ("upstream", "downstream"):
-        text = f"{stage} {getattr(config, stage).split}"
-        sizes = {r["num_examples"] for k, r in results.finished.items() if k.stage == stage}
-        slices += [f"{text} ({size} examples)" for size in sizes] or [text]
+def footer(*variants: Results, experiment: str = "", bands: bool = True) -> str:
+    """Returns the small print of a figure: experiment, data, seeds, and what its bands are.
+
+    Args:
+        variants: of what is in the figure; where they differ, all of it is told.
+        experiment: its name; that of the first by default.
+        bands: whether the figure has any.
+    """
+    configs = [results.config for results in variants]
+    seeds = sorted({key.seed for results in variants for key in results.finished})
+    about = [
+        _either(config.data.dataset for config in configs),
+        _either(config.model.model for config in configs),
+        *(_either(_slices(results, stage) for results in variants) for stage in STAGES),
+    ]
+    probes = _either(str(config.measure.probe_examples) for config in configs)
     return (
-        f"{config.run.experiment}: {config.data.dataset}, {config.model.model}, "
-        f"{', '.join(slices)}; probe sets of {config.measure.probe_examples}; "
-        f"{_seed_text(seeds)}"
+        f"{experiment or configs[0].run.experiment}: {', '.join(filter(None, about))}; "
+        f"probe sets of {probes}; {_seed_text(seeds, bands)}"
     )
 
 
-def _seed_text(seeds):
+def _either(texts):
+    return " or ".join(filter(None, dict.fromkeys(texts)))
+
+
+def _slices(results, stage):
+    """What the stage was trained on; nothing if there is no such stage."""
+    if stage == "downstream" and not results.config.transfer.arms:
+        return ""
+    text = f"{stage} {getattr(results.config, stage).split}"
+    sizes = {r["num_examples"] for k, r in results.finished.items() if k.stage == stage}
+    return _either(f"{text} ({size} examples)" for size in sizes) or text
+
+
+def _seed_text(seeds, bands):
     if len(seeds) > _MAX_NAMED:
         text = f"{len(seeds)} seeds"
     elif len(seeds) > 1:
         text = f"seeds {', '.join(map(str, seeds))}"
     else:
         return f"seed {seeds[0]}."
+    if not bands:
+        return f"{text}."
     return f"{text}. Bands: 95% interval of the mean over seeds; thin lines: single seeds."

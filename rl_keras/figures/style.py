@@ -1,10 +1,12 @@
 """The one look of all figures: in grey print, line, marker and lightness tell curves apart."""
 
 import io
+import math
+import string
 import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib
@@ -14,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from rl_keras.config import split_arm
 from rl_keras.figures.curves import Curve
 from rl_keras.files import write_bytes
 from rl_keras.storage import RunDirectory, write_table
@@ -64,14 +67,29 @@ class Look:
 # From dark to light, which is what remains of the colours in grey print.
 STARTS = {
     "scratch": Look("#000000", "-", "o", 0, "from scratch"),
-    "pretrained": Look("#1f4e9e", (0, (5, 1.5)), "s", 1, "pretrained"),
-    "covariance": Look("#c8603c", (0, (5, 1.5, 1, 1.5)), "D", 2, "drawn from covariance"),
+    "pretrained": Look("#1a4488", (0, (5, 1.5)), "s", 1, "pretrained"),
+    "covariance": Look("#d0673f", (0, (5, 1.5, 1, 1.5)), "D", 2, "drawn from covariance"),
     "pretrained_unscaled": Look("#dfa21c", (0, (1, 1)), "^", 3, "pretrained, not rescaled"),
+    "layerwise": Look("#35756f", (0, (7, 1.5, 1, 1.5, 1, 1.5)), "P", 4, "drawn layer by layer"),
 }
+HOLLOW = {"markersize": 3.5, "markerfacecolor": "white", "markeredgewidth": 0.8}  # one seed
 LAST = Look("#3f1d78", "-", "o", 0)
 MIDDLE = Look("#8a68b8", (0, (5, 1.5)), "s", 1)
 FIRST = Look("#b5a8cc", (0, (1, 1)), "^", 2)
+MOMENTS = (  # the last is the darkest
+    FIRST,
+    Look("#9a7cc4", (0, (5, 1.5, 1, 1.5)), "D", 3),
+    Look("#6d49a3", (0, (5, 1.5)), "s", 1),
+    LAST,
+)
 REFERENCE = Look(GREY, (0, (6, 3)), "", 3)
+
+
+def look_of(arm: str) -> Look:
+    """Returns the look of a downstream arm: that of its start, its depth in the label."""
+    start, depth = split_arm(arm)
+    look = STARTS[start]
+    return look if depth is None else replace(look, label=f"{look.label}, {depth} layers")
 
 
 def context() -> AbstractContextManager:
@@ -80,7 +98,11 @@ def context() -> AbstractContextManager:
 
 
 def subplots(
-    columns: int, rows: Sequence[tuple[float, float]], left: float = 0.62
+    columns: int,
+    rows: Sequence[tuple[float, float]],
+    left: float = 0.62,
+    between: float | None = None,
+    width: float = _WIDTH,
 ) -> tuple[Figure, np.ndarray]:
     """Returns a figure and its axes `(rows, columns)`, all of the same width; in inches.
 
@@ -91,15 +113,17 @@ def subplots(
         rows: for each row the height of its axes, and the space under them for
             labels and legend.
         left: space at the left of each panel.
+        between: this space for all columns but the first, if it is another.
+        width: width of each panel.
     """
-    step = left + _WIDTH + _RIGHT
-    size = (step * columns, _TOP + sum(map(sum, rows)) + _SMALL_PRINT)
+    step = (left if between is None else between) + width + _RIGHT
+    size = (left + step * (columns - 1) + width + _RIGHT, _TOP + sum(map(sum, rows)) + _SMALL_PRINT)
     figure = Figure(figsize=size, dpi=DPI)
     axes = np.empty((len(rows), columns), dtype=object)
     top = size[1] - _TOP
     for row, (height, space) in enumerate(rows):
         for column in range(columns):
-            box = (left + step * column, top - height, _WIDTH, height)
+            box = (left + step * column, top - height, width, height)
             axes[row, column] = figure.add_axes([v / size[i % 2] for i, v in enumerate(box)])
             axes[row, column].margins(x=0.02)
         top -= height + space
@@ -113,6 +137,7 @@ def band(
     label: str | None = None,
     minimum: float = -np.inf,
     min_seeds: float = MIN_SEEDS,
+    every_point: bool = False,
 ) -> None:
     """Draws the mean over seeds with its interval or, for fewer seeds, a thin line for each.
 
@@ -123,9 +148,10 @@ def band(
         label: text of the legend; none by default.
         minimum: what lies below is drawn here, for logarithmic axes.
         min_seeds: seeds from which the interval is drawn.
+        every_point: mark every point, for points that are no more than one can see.
     """
     mean, low, high = (np.maximum(v, minimum) for v in (curve.mean, curve.low, curve.high))
-    places = (0.03 + 0.04 * look.place, 0.16)
+    places = None if every_point else (0.03 + 0.04 * look.place, 0.16)
     line = {"color": look.color, "linestyle": look.line, "marker": look.marker}
     ax.plot(curve.x, mean, label=label, markevery=places, **line)
     if len(curve.seeds) >= min_seeds:
@@ -155,9 +181,20 @@ def side_note(ax: Axes, height: float, text: str) -> None:
     ax.annotate(text, (1, height), (3, 0), va="center", color=GREY, fontsize=7, **place)
 
 
-def legend(ax: Axes, columns: int, note: str = "") -> None:
-    """Puts the legend under the panel, where it covers no curve."""
-    handles, texts = ax.get_legend_handles_labels()
+def legend(ax: Axes, columns: int, note: str = "", others: Iterable[Axes] = ()) -> None:
+    """Puts the legend under the panel, where it covers no curve.
+
+    Args:
+        ax: the panel.
+        columns: number of columns of the legend.
+        note: text for thin lines with hollow markers, if there are any.
+        others: further panels whose curves are in the legend, each name once.
+    """
+    entries = {}
+    for panel in (ax, *others):
+        for handle, text in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(text, handle)
+    handles, texts = list(entries.values()), list(entries)
     if note:
         hollow = {"markerfacecolor": "white", "markeredgewidth": 0.7, "markersize": 3.5}
         handles.append(Line2D([], [], color=GREY, linewidth=0.7, marker="o", **hollow))
@@ -165,6 +202,11 @@ def legend(ax: Axes, columns: int, note: str = "") -> None:
     place = ax.transAxes + ScaledTranslation(-0.3, -0.4, ax.figure.dpi_scale_trans)
     box = {"bbox_to_anchor": (0, 0), "bbox_transform": place}
     ax.legend(handles, texts, loc="upper left", ncols=columns, borderaxespad=0, **box)
+
+
+def legend_space(entries: int, columns: int) -> float:
+    """Returns the space under a panel, in inches, for its labels, legend and the next title."""
+    return 0.68 + 0.17 * math.ceil(entries / columns)
 
 
 def empty(ax: Axes, text: str) -> None:
@@ -176,7 +218,7 @@ def empty(ax: Axes, text: str) -> None:
 
 def finish(figure: Figure, axes: Iterable[Axes], small_print: str) -> None:
     """Letters the panels and adds the small print under them."""
-    for letter, ax in zip("abcdefghij", axes, strict=False):
+    for letter, ax in zip(string.ascii_lowercase, axes, strict=False):
         ax.set_title(f"({letter}) {ax.get_title('left')}")
     width, height = figure.get_size_inches()
     text = textwrap.fill(small_print, int(width * _CHARACTERS))

@@ -1,7 +1,7 @@
 """The table that closes a run: which start trained best, and how sure is that?"""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rl_keras.science.intervals import mean_interval
 
@@ -31,10 +31,10 @@ def summary_table(rows: Iterable[Mapping]) -> str:
     """
     groups: dict[tuple, list] = {}
     for row in rows:
-        groups.setdefault((row["labels"], row["start"]), []).append(row)
+        groups.setdefault(arm_of(row), []).append(row)
     lines = [_HEADER]
     for names, group in groups.items():
-        numbers = (_cell(group, column, scale, digits) for column, scale, digits in _COLUMNS)
+        numbers = (mean_cell(group, column, scale, digits) for column, scale, digits in _COLUMNS)
         lines.append((*names, *numbers))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     sizes = sorted({len(group) for group in groups.values()})
@@ -42,7 +42,7 @@ def summary_table(rows: Iterable[Mapping]) -> str:
     if sizes == [1]:
         seeds = "One seed"
     note = f"{seeds}; (n of N): n seeds have a value; area: mean train accuracy."
-    return "\n".join([*(_aligned(cells, widths) for cells in lines), note])
+    return "\n".join([*(aligned(cells, widths) for cells in lines), note])
 
 
 def paired_table(rows: Iterable[Mapping], reference: str = "pretrained") -> str:
@@ -65,7 +65,7 @@ def paired_table(rows: Iterable[Mapping], reference: str = "pretrained") -> str:
     """
     by_arm: dict[tuple, dict] = {}
     for row in rows:
-        by_arm.setdefault((row["labels"], row["start"]), {})[row["seed"]] = row
+        by_arm.setdefault(arm_of(row), {})[row["seed"]] = row
     lines = [("labels", "start", "steps to 80%", "area %")]
     for (labels, start), arm in by_arm.items():
         base = by_arm.get((labels, reference), {})
@@ -76,7 +76,13 @@ def paired_table(rows: Iterable[Mapping], reference: str = "pretrained") -> str:
         return ""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     title = f"Difference to {reference}, paired by seed:"
-    return "\n".join([title, *(_aligned(cells, widths) for cells in lines)])
+    return "\n".join([title, *(aligned(cells, widths) for cells in lines)])
+
+
+def arm_of(row: Mapping) -> tuple[str, str]:
+    """What a line of a table is about: kind of labels, after the variant's name, and start."""
+    variant = row.get("variant")
+    return f"{variant}: {row['labels']}" if variant else row["labels"], row["start"]
 
 
 def _difference(arm, base, column, scale, digits):
@@ -91,7 +97,7 @@ def _difference(arm, base, column, scale, digits):
     return f"{interval.mean:+.{digits}f} [{low}, {high}]{count}"
 
 
-def _cell(group, column, scale, digits):
+def mean_cell(group: Sequence[Mapping], column: str, scale: float, digits: int) -> str:
     """The mean over seeds with its interval; an empty cell is a seed without a value."""
     values = [scale * float(row[column]) for row in group if row[column] not in (None, "")]
     values = [value for value in values if math.isfinite(value)]
@@ -104,7 +110,8 @@ def _cell(group, column, scale, digits):
     return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def _aligned(cells, widths):
+def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """One line of a table: two names to the left, numbers to the right."""
     names = (cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False))
     numbers = (cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True))
     return "  ".join((*names, *numbers)).rstrip()

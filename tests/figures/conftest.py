@@ -1,10 +1,13 @@
 """Run folders as a finished run leaves them, with made-up but plausible numbers."""
 
+import inspect
+
 import numpy as np
 import pytest
 
-from rl_keras.config import from_values
-from rl_keras.storage import RunDirectory, StageKey
+from rl_keras.config import from_values, split_arm
+from rl_keras.storage import RunDirectory, stage_keys
+from rl_keras.variants import expand, variant_names
 
 DIM, UNITS, FILTERS = 27, 48, 96
 RATES = {"scratch": 1.0, "pretrained": 1.7, "pretrained_unscaled": 2.3, "covariance": 1.5}
@@ -13,31 +16,38 @@ STEPS = np.arange(0, 401, 20)
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Returns a function that writes a run; `change(key, arrays)` may edit a stage first."""
+    """Returns a function that writes a run; `change(key, arrays)` may edit a stage first.
+
+    With `variants` it writes each of them; then `missing` may hold VARIANT/STAGE, and
+    `change(key, arrays, variant)` is told which it is.
+    """
 
     def make(name="run", missing=(), measured=("alignment", "activity"), change=None, **values):
         values = {"experiment": name, "seeds": (0, 1, 2), "downstream_labels": ("true",), **values}
-        config = from_values(values)
+        config = from_values({"workdir": str(tmp_path / name), **values})
+        runs = {}
+        for variant, own in expand(config).items():
+            runs[variant] = RunDirectory(own.run.workdir)
+            runs[variant].claim(own, "")
+            for key in stage_keys(own):
+                if not {key.name, f"{variant}/{key.name}"} & set(missing):
+                    write_stage(runs[variant], key, measured, change)
+            runs[variant].collect()
         run = RunDirectory(tmp_path / name)
-        run.claim(config, "")
-        keys = [key for key in stage_keys(config) if key.name not in missing]
-        for key in keys:
-            arrays = stage_arrays(key, measured)
-            if change is not None:
-                change(key, arrays)
-            run.finish_stage(key, stage_result(key, arrays), [], arrays)
-        run.collect()
+        if variant_names(config):
+            run.claim(config, "")
+            run.collect_variants(runs)
         return run
 
     return make
 
 
-def stage_keys(config):
-    for seed in config.run.seeds:
-        yield StageKey("upstream", config.upstream.labels[0], "", seed)
-        for labels in config.downstream.labels:
-            for start in config.transfer.starts:
-                yield StageKey("downstream", labels, start, seed)
+def write_stage(run, key, measured, change):
+    arrays = stage_arrays(key, measured)
+    if change is not None:
+        takes = len(inspect.signature(change).parameters)
+        change(*(key, arrays, run.path.name)[:takes])
+    run.finish_stage(key, stage_result(key, arrays), [], arrays)
 
 
 def stage_arrays(key, measured):
@@ -48,7 +58,9 @@ def stage_arrays(key, measured):
         arrays |= alignment_arrays(rng)
     if "activity" in measured:
         arrays |= activity_arrays(key, rng)
-    rate = RATES.get(key.start, 1.0) * (0.012 if key.labels == "true" else 0.005)
+    start, depth = split_arm(key.start)
+    rate = RATES.get(start, 1.0) * (0.012 if key.labels == "true" else 0.005)
+    rate *= 1 + 0.2 * (depth or 0)
     rate *= 1 + 0.05 * rng.standard_normal()
     train = 1 - 0.9 * np.exp(-rate * STEPS) + 0.01 * rng.standard_normal(len(STEPS))
     test = 0.1 + (0.45 * (1 - np.exp(-1.5 * rate * STEPS)) if key.labels == "true" else 0)
@@ -77,6 +89,7 @@ def alignment_arrays(rng):
         "transfer": transfer,
         "eigenvalues": eigenvalues,
         "eigenvectors": np.eye(DIM),
+        "filters": transfer[-1] * rng.spawn(1)[0].standard_normal((FILTERS, DIM)),
     }
     return {f"alignment/conv1/{name}": value for name, value in values.items()}
 

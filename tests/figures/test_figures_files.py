@@ -1,6 +1,7 @@
 """The written files, and that drawing needs neither TensorFlow nor the state of pyplot."""
 
 import csv
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rl_keras.config import LABEL_MAPS, STARTS, all_settings
-from rl_keras.figures import FIGURES, initialisations, overview, style
+from rl_keras.figures import FIGURES, style
 from rl_keras.figures.curves import mean_curve
 from rl_keras.storage import StageKey
 
-MODULES = {"overview": overview, "initialisations": initialisations}
+MODULES = {name: importlib.import_module(f"rl_keras.figures.{name}") for name in FIGURES}
+NEEDED = {"depths": {"transfer_depths": (1, 2)}}  # without which there is a note
 ROOT = Path(__file__).parents[2]
 
 
@@ -37,7 +39,7 @@ def test_figures_are_the_choices_of_the_flag():
     ids=["one_seed", "two_seeds", "two_kinds", "two_starts"],
 )
 def test_csv_beside_the_image_holds_the_rows(make_run, name, values):
-    run = make_run(**values)
+    run = make_run(**values, **NEEDED.get(name, {}))
     paths, notes = FIGURES[name](run)
     assert paths == [run.figures_path / f"{name}.png", run.figures_path / f"{name}.csv"]
     assert notes == []

@@ -1,0 +1,190 @@
+"""Does the network train faster the more of its first layers are transferred?
+
+A column for each kind of downstream labels: mean train accuracy while training, steps to an
+accuracy of 80%, and final test accuracy, against the number of transferred layers. The means
+of the final accuracies are printed as a table, as the paper does in Table 1.
+
+Flagfile: flags/fig6_depths_cpu.cfg.
+
+Reference:
+    Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 6 and Table 1.
+"""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from rl_keras.config import split_arm
+from rl_keras.figures import measured, style
+from rl_keras.figures.curves import Curve, mean_curve, to_rows
+from rl_keras.figures.points import draw_points
+from rl_keras.figures.reading import Results, chance_level, footer
+from rl_keras.storage import RunDirectory
+
+NAME = "depths"
+_COLUMNS = {  # of summary.csv, by panel
+    "area": "area_under_train_curve",
+    "test": "final_test_accuracy",
+    "train": "final_train_accuracy",
+}
+_PANELS = {  # in the order in which they are drawn: title, unit
+    "area": ("Area under the train curve", "area (mean train accuracy)"),
+    "steps_to_80": ("Steps to 80% train accuracy", "optimiser steps"),
+    "test": ("Final test accuracy", "accuracy (of the test split)"),
+}
+_SHIFT = 0.02  # between starts, as a share of the axis of layers
+_SMALL_PRINT = (
+    "Bars, and the grey around scratch: 95% interval of the mean over seeds; hollow: single seeds; "
+    "n/N: seeds that got there, if not all did."
+)
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns the plotted numbers, as `curves.to_rows` lays them out; `x` is a number of layers.
+
+    The panels are `area`, `steps_to_80`, `test`, and `train`, which is not drawn. In
+    `steps_to_80` the cell of a seed that never got there is infinite, and there is
+    no mean unless every seed got there.
+
+    Args:
+        run: the folder of the run.
+
+    Returns:
+        One dictionary for each point, all with the same keys.
+
+    Raises:
+        UsageError: if no downstream stage is finished.
+    """
+    results = Results(run, stage="downstream")
+    return to_rows(_curves(results), results.config.run.seeds)
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished.
+
+    Args:
+        run: the folder of the run.
+
+    Returns:
+        The written paths, and notes on what is missing.
+
+    Raises:
+        UsageError: if no downstream stage is finished.
+    """
+    results = Results(run, stage="downstream")
+    curves, notes = _curves(results), []
+    if not results.config.transfer.transfer_depths:
+        notes = ["depths: nothing was transferred at several depths; set --transfer_depths"]
+    kinds = results.config.downstream.labels
+    with style.context():
+        figure, axes = style.subplots(len(kinds), rows=[(1.5, 0.45), (1.5, 0.45), (1.5, 1.0)])
+        for column, labels in zip(axes.T, kinds, strict=True):
+            for ax, panel in zip(column, _PANELS, strict=True):
+                _draw_panel(ax, panel, labels, curves)
+            column[-1].set_xlabel("transferred layers $k$ (0: from scratch)")
+        style.legend(axes[-1, 0], columns=2 * len(kinds), others=axes[-1, 1:])
+        text = f"{footer(results, bands=False)} {_SMALL_PRINT}"
+        style.finish(figure, axes.flat, text)
+        table = to_rows(curves, results.config.run.seeds)
+        return style.save(figure, run, NAME, table), results.notes + notes
+
+
+def _curves(results) -> list[Curve]:
+    arms = [arm for arm in results.config.transfer.arms if _depth(arm) is not None]
+    curves = []
+    for labels in results.config.downstream.labels:
+        every = []
+        for arm in arms:
+            keys = results.keys("downstream", labels, arm)
+            every += keys
+            found = [_level(results, keys, panel) for panel in _COLUMNS]
+            found += measured.steps_to(results, labels, [arm], 80)
+            curves += [_at_depth(curve, arm) for curve in found if curve]
+        curves += chance_level(results, "test", every)
+    return curves
+
+
+def _level(results, keys, panel):
+    """The curve of those seeds that have a value, or `None` without any."""
+    name = _COLUMNS[panel]
+    found = {key.seed: results.finished[key]["summary"][name] for key in keys}
+    found = {seed: value for seed, value in found.items() if value is not None}
+    if not found:
+        return None
+    return mean_curve(panel, keys[0], name, tuple(found), math.nan, list(found.values()))
+
+
+def _depth(arm):
+    """The number of transferred layers, `None` for an arm that does not say."""
+    start, depth = split_arm(arm)
+    return 0 if start == "scratch" else depth
+
+
+def _at_depth(curve, arm):
+    return replace(curve, start=split_arm(arm)[0], x=np.array([float(_depth(arm))]))
+
+
+def _draw_panel(ax, panel, labels, curves):
+    title, unit = _PANELS[panel]
+    ax.set_title(f"{title}, {style.LABELS[labels]}")
+    curves = [curve for curve in curves if (curve.panel, curve.labels) == (panel, labels)]
+    by_start: dict[str, list] = {}
+    for curve in sorted((c for c in curves if c.start), key=lambda curve: curve.x[0]):
+        by_start.setdefault(curve.start, []).append(curve)
+    if not by_start:
+        return style.empty(ax, "no stage is finished")
+    ax.set_ylabel(unit)
+    scratch = by_start.pop("scratch", [None])[0]
+    if scratch is not None:
+        _draw_scratch(ax, scratch)
+    depths = sorted({int(curve.x[0]) for curve in curves if curve.start})
+    for place, (start, points) in enumerate(by_start.items()):
+        look = style.STARTS[start]
+        shift = (place - (len(by_start) - 1) / 2) * _SHIFT * depths[-1]
+        draw_points(ax, points, look, look.label, shift, before=scratch)
+        _tell_missing(ax, points, look, shift, place)
+    for curve in curves:
+        if curve.quantity == "chance":
+            _draw_chance(ax, curve.mean[0])
+    ax.set_xticks(depths)
+    margin = 0.08 * max(1, depths[-1])
+    ax.set_xlim(-margin, depths[-1] + margin)
+    if panel == "steps_to_80":
+        ax.set_ylim(0, 1.08 * ax.get_ylim()[1])
+
+
+def _draw_scratch(ax, scratch):
+    """Its point and, across the panel, its level with its interval: what transfer is held to."""
+    look = style.STARTS["scratch"]
+    draw_points(ax, [scratch], look, look.label)
+    _tell_missing(ax, [scratch], look, 0, 0)
+    ax.axhline(scratch.mean[0], color=look.color, linewidth=0.8, linestyle=":", zorder=1)
+    if len(scratch.seeds) >= style.MIN_SEEDS:
+        ax.axhspan(scratch.low[0], scratch.high[0], color="0.9", linewidth=0, zorder=0)
+
+
+def _draw_chance(ax, chance):
+    """Draws the level where it is in sight; else it would press all of the points together."""
+    low, high = ax.get_ylim()
+    if chance > low - 0.5 * (high - low):
+        style.level(ax, chance, "chance")
+    else:
+        style.side_note(ax, low, f"chance:\n{chance:.2g} ↓")
+
+
+def _tell_missing(ax, points, look, shift, line):
+    """Writes how many seeds got there, if not all: beside them, or at the top if none did."""
+    for point in points:
+        values = point.values[np.isfinite(point.values)]
+        if len(values) == len(point.seeds):
+            continue
+        place = {"textcoords": "offset points", "color": look.color, "fontsize": 6.5}
+        text, x = f"{len(values)}/{len(point.seeds)}", point.x[0] + shift
+        if len(values):
+            side = "right" if shift < 0 else "left"  # away from the other starts
+            ax.annotate(text, (x, values.max()), (-4 if shift < 0 else 4, 0), ha=side, **place)
+        else:
+            ends = ax.get_xaxis_transform()
+            ax.annotate(text, (x, 1), (0, -7 * line), ha="center", va="top", xycoords=ends, **place)

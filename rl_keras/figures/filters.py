@@ -1,0 +1,193 @@
+"""Filters of random labels look like noise: is their covariance still that of the data?
+
+The filters of all seeds are pooled. Above: a sample of them, and the squared overlaps of
+the eigenvectors of their covariance with those of the data. Below: the leading
+eigenvectors of the filters, and under each the eigenvector of the data that is matched
+with it. The images are in `arrays/`; every number that they are chosen by is in the CSV.
+
+Flagfile: flags/fig3_filters_cpu.cfg.
+
+Reference:
+    Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 3.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+
+from rl_keras.figures import style
+from rl_keras.figures.pooled_filters import read_layer
+from rl_keras.figures.reading import Results, footer
+from rl_keras.figures.tiles import draw_tiles
+from rl_keras.storage import RunDirectory
+
+NAME = "filters"
+_SHOWN_FILTERS = (6, 8)  # rows and columns
+_SHOWN_VECTORS = 10
+_HEIGHT = 2.6  # of the upper panels, in inches
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns totals, eigenvalues, matched pairs, and all overlaps; ranks begin with 1.
+
+    Bounds of `misalignment` are its 95% jackknife interval over seeds; those of
+    `matched_null` one standard deviation over random bases.
+
+    Args:
+        run: the folder of the run.
+
+    Returns:
+        One dictionary for each number, all with the same keys; none without filters.
+
+    Raises:
+        UsageError: if no upstream stage is finished.
+    """
+    layer, _ = read_layer(Results(run, stage="upstream"))
+    return _rows(layer) if layer else []
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished.
+
+    Args:
+        run: the folder of the run.
+
+    Returns:
+        The written paths, and notes on what is missing.
+
+    Raises:
+        UsageError: if no upstream stage is finished.
+    """
+    results = Results(run, stage="upstream")
+    layer, notes = read_layer(results)
+    with style.context():
+        figure, axes = style.subplots(2, rows=[(_HEIGHT, 0.72), (0.87, 0.42), (0.87, 0.6)])
+        panels = [*axes[0], *(_spanning(figure, row) for row in axes[1:])]
+        if layer is None:
+            for ax in panels:
+                style.empty(ax, "no filters to show")
+        else:
+            _draw_layer(panels, layer)
+        style.finish(figure, panels, footer(results, bands=False))
+        paths = style.save(figure, run, NAME, _rows(layer) if layer else [])
+    return paths, results.notes + notes
+
+
+def _rows(layer):
+    dim, (values, _), null = len(layer.match.order), layer.data, layer.null
+    ranks = range(1, dim + 1)
+    found = [
+        _row(layer, "totals", "num_seeds", len(layer.seeds)),
+        _row(layer, "totals", "num_filters", len(layer.rows)),
+        _row(layer, "totals", "matched_overlap", layer.match.overlaps.mean()),
+        _row(layer, "totals", "matched_null", null.mean(), bounds=_around(null)),
+        _row(layer, "totals", "overlap_null", 1 / dim),
+    ]
+    if layer.score:
+        bounds = (layer.score.low, layer.score.high)
+        found.append(_row(layer, "totals", "misalignment", layer.score.misalignment, bounds=bounds))
+        found.append(_row(layer, "totals", "floor", layer.score.floor))
+    for rank in ranks:
+        value = layer.filters.values[rank - 1]
+        found.append(_row(layer, "eigenvalues", "filters", value, rank))
+        found.append(_row(layer, "eigenvalues", "data", values[rank - 1], None, rank))
+    pairs = zip(ranks, layer.match.order + 1, layer.match.overlaps, strict=True)
+    found += [_row(layer, "matched", "overlap", value, i, int(j)) for i, j, value in pairs]
+    return found + [
+        _row(layer, "overlaps", "overlap", layer.overlaps[i - 1, j - 1], i, j)
+        for i in ranks
+        for j in ranks
+    ]
+
+
+def _row(layer, panel, quantity, value, filter_rank=None, data_rank=None, bounds=(math.nan,) * 2):
+    low, high = (None if math.isnan(bound) else float(bound) for bound in bounds)
+    return {
+        "panel": panel,
+        "layer": layer.path,
+        "quantity": quantity,
+        "filter_rank": filter_rank,
+        "data_rank": data_rank,
+        "value": float(value),
+        "low": low,
+        "high": high,
+    }
+
+
+def _around(values):
+    return values.mean() - values.std(), values.mean() + values.std()
+
+
+def _spanning(figure, row):
+    """One pair of axes in place of those of a whole row."""
+    first, last = row[0].get_position(), row[-1].get_position()
+    for ax in row:
+        ax.remove()
+    return figure.add_axes((first.x0, first.y0, last.x1 - first.x0, first.height))
+
+
+def _draw_layer(panels, layer):
+    sample, matrix, above, below = panels
+    _draw_overlaps(matrix, layer)
+    num = len(layer.rows)
+    shown = min(math.prod(_SHOWN_FILTERS), num)
+    places = np.linspace(0, num - 1, shown).round().astype(int)
+    sample.set_title(f"{shown} of {num} filters of {layer.path}")
+    above.set_title("Leading eigenvectors of the filters, share of their variance")
+    below.set_title("Matched eigenvectors of the data: rank, squared overlap")
+    below.text(0, -0.3, _verdict(layer), transform=below.transAxes, va="top", fontsize=7.5)
+    if layer.shape is None:
+        for ax in (sample, above, below):
+            style.empty(ax, "not an image")
+        return
+    draw_tiles(sample, layer.rows[places], layer.shape, _SHOWN_FILTERS[1])
+    count = min(_SHOWN_VECTORS, len(layer.match.order))
+    shares = layer.filters.values / layer.filters.values.sum()
+    texts = [f"{share:.1%}" for share in shares[:count]]
+    vectors = layer.filters.vectors[:, :count].T
+    draw_tiles(above, vectors, layer.shape, _SHOWN_VECTORS, texts)
+    pairs = zip(layer.match.order[:count], layer.match.overlaps, strict=False)
+    texts = [f"{place + 1}: {overlap:.2f}" for place, overlap in pairs]
+    draw_tiles(below, layer.match.vectors[:, :count].T, layer.shape, _SHOWN_VECTORS, texts)
+
+
+def _draw_overlaps(ax, layer):
+    """The matrix in grey, darker for more; the root of the scale shows what is near the null."""
+    dim = len(layer.overlaps)
+    ax.set_title("Squared overlaps of eigenvectors")
+    edges = (0.5, dim + 0.5, dim + 0.5, 0.5)
+    look = {"cmap": "Greys", "norm": PowerNorm(0.5, 0, 1), "interpolation": "nearest"}
+    image = ax.imshow(layer.overlaps, extent=edges, **look)
+    ax.set_anchor("NW")
+    ax.grid(False)
+    ax.set(xlabel="eigenvector of the data (rank)", ylabel="eigenvector of the filters (rank)")
+    box, width = ax.get_position(), ax.figure.get_size_inches()[0]
+    square = (box.x0 + (_HEIGHT + 0.12) / width, box.y0, 0.1 / width, box.height)
+    bar = ax.figure.colorbar(image, cax=ax.figure.add_axes(square))
+    ticks = {0.0: "0", 0.1: "0.1", 0.25: "0.25", 0.5: "0.5", 1.0: "1"}
+    ticks = {value: text for value, text in ticks.items() if abs(value**0.5 - dim**-0.5) > 0.07}
+    ticks[1 / dim] = "1/d"
+    bar.set_ticks(list(ticks), labels=list(ticks.values()))
+    bar.ax.axhline(1 / dim, color="black", linewidth=0.8)
+    bar.ax.grid(False)
+
+
+def _verdict(layer):
+    """The two totals, each beside what it would be by chance."""
+    dim, match, null = len(layer.match.order), layer.match.overlaps.mean(), layer.null
+    text = (
+        f"Mean overlap of all {dim} matched pairs: {match:.3f}; of random bases, matched the same "
+        f"way: {null.mean():.3f} ± {null.std():.3f}; of any pair by chance: 1/d = {1 / dim:.3f}."
+    )
+    score = layer.score
+    if score is None:
+        return f"{text}\nMisalignment: undefined, {len(layer.rows)} filters in {dim} dimensions."
+    interval = ""
+    if math.isfinite(score.low):
+        interval = f" [{score.low:.2f}, {score.high:.2f}] (95%, jackknife over seeds)"
+    return (
+        f"{text}\nMisalignment of the pooled filters: {score.misalignment:.2f}{interval} nats; "
+        f"floor of {len(layer.rows)} filters, aligned or untrained: {score.floor:.2f}."
+    )

@@ -1,0 +1,94 @@
+"""Do the filters align with the data while the network trains, on random and on true labels?
+
+A panel for each variant of the run, all at one scale: the misalignment of the first layer
+with the eigenvectors of the data, with random orthonormal bases, and the value that
+perfectly aligned filters would show by sampling alone. Fresh filters score that floor in
+every basis, so the evidence is the contrast: the basis of the data stays at the floor while
+random bases rise.
+
+Flagfile: flags/fig2_misalignment_cpu.cfg, and any other with --figures=misalignment.
+
+Reference:
+    Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 2.
+"""
+
+from pathlib import Path
+
+from rl_keras.figures import across, measured, panels, style
+from rl_keras.figures.reading import Results, read_variants
+from rl_keras.storage import RunDirectory
+
+NAME = "misalignment"
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns the plotted numbers, as `across.rows` lays them out.
+
+    Bounds are 95% intervals of the mean over seeds; those of `random_basis` are one
+    standard deviation over random bases and seeds.
+
+    Args:
+        run: the folder of the run, with or without variants.
+
+    Returns:
+        One dictionary for each point, all with the same keys.
+
+    Raises:
+        UsageError: if no upstream stage is finished.
+    """
+    found = read_variants(run, stage="upstream")
+    return across.rows({n: measured.misalignment(r) for n, r in found.items()}, found)
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished.
+
+    Args:
+        run: the folder of the run, with or without variants.
+
+    Returns:
+        The written paths, and notes on what is missing.
+
+    Raises:
+        UsageError: if no upstream stage is finished.
+    """
+    found = read_variants(run, stage="upstream")
+    curves = {name: measured.misalignment(results) for name, results in found.items()}
+    every = [curve for own in curves.values() for curve in own]
+    with style.context():
+        figure, axes = style.subplots(len(found), rows=[(2.2, 0.95)])
+        for ax, (name, results) in zip(axes[0], found.items(), strict=True):
+            labels = results.config.upstream.labels[0]
+            panels.misalignment(
+                ax,
+                labels,
+                curves[name],
+                results.config.measure.measure_schedule == "logarithmic",
+                title=across.title(name, "Alignment upstream, ", labels),
+                others=every,
+            )
+        _share_heights([ax for ax, own in zip(axes[0], curves.values(), strict=True) if own])
+        sizes = dict.fromkeys(filter(None, map(_sizes, found.values())))
+        style.finish(figure, axes.flat, " ".join([across.small_print(run, found), *sizes]))
+        paths = style.save(figure, run, NAME, across.rows(curves, found))
+        return paths, across.notes(run, found)
+
+
+def _share_heights(axes):
+    """Gives the panels one vertical axis, as they are to be compared."""
+    ends = [ax.get_ylim() for ax in axes]
+    for ax in axes:
+        ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
+
+
+def _sizes(results: Results) -> str:
+    """How many filters, dimensions and random bases there are, as far as the arrays tell."""
+    for layer in results.layers("alignment")[:1]:
+        arrays = results.arrays(next(iter(results.finished)))
+        if f"alignment/{layer}/filters" in arrays:
+            filters, dim = arrays[f"alignment/{layer}/filters"].shape
+            text = f"{filters} filters in {dim} dimensions"
+        else:
+            text = f"{len(arrays[f'alignment/{layer}/eigenvalues'])} dimensions"
+        return f"{layer}: {text}, {results.config.measure.random_bases} random bases."
+    return ""

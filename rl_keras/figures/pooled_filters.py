@@ -1,0 +1,181 @@
+"""The filters of all seeds taken together, beside the data that their layer sees."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_keras.figures.reading import Results
+from rl_keras.science.alignment import filter_covariance, misalignment, sampling_floor
+from rl_keras.science.eigenspaces import Eigenspaces, eigenspaces
+from rl_keras.science.overlap import MatchedBasis, matched, matched_null, squared_overlaps
+from rl_keras.science.pooling import pool_runs
+
+_NULL_BASES = 20
+_MOST_DIMENSIONS = 400  # beyond, the matrix cannot be read and matching takes minutes
+_SAME = 1e-6  # relative difference up to which two covariances of the data are one
+
+
+@dataclass(frozen=True)
+class Score:
+    """Misalignment of the pooled filters in nats, its interval over runs, and its floor."""
+
+    misalignment: float
+    low: float
+    high: float
+    floor: float
+
+
+@dataclass(frozen=True)
+class PooledLayer:
+    """What Figure 3 shows of one layer.
+
+    Attributes:
+        path: of the layer.
+        shape: `(height, width, channels)` of a filter, or `None` if it is no image.
+        seeds: of the pooled runs.
+        rows: `(n, d)`, the filters of all runs.
+        filters: eigenvectors of their uncentred covariance.
+        data: eigenvalues `(d,)` and eigenvectors `(d, d)` of the layer's input.
+        overlaps: `(d, d)`, squared, a row for each eigenvector of the filters.
+        match: eigenvectors of the data, matched with those of the filters.
+        null: mean matched overlap of each of some random bases.
+        score: `None` with no more filters than dimensions.
+    """
+
+    path: str
+    shape: tuple[int, int, int] | None
+    seeds: tuple[int, ...]
+    rows: np.ndarray
+    filters: Eigenspaces
+    data: tuple[np.ndarray, np.ndarray]
+    overlaps: np.ndarray
+    match: MatchedBasis
+    null: np.ndarray
+    score: Score | None
+
+
+def read_layer(results: Results) -> tuple[PooledLayer | None, list[str]]:
+    """Pools the first measured layer over the finished upstream runs.
+
+    Args:
+        results: of the upstream stages.
+
+    Returns:
+        The layer, or `None` if there is nothing to show, and notes for the reader.
+    """
+    notes: list[str] = []
+    for path in results.layers("alignment")[:1]:
+        found, notes = _runs(results, f"alignment/{path}")
+        if found:
+            dim = next(iter(found.values()))[0].shape[1]
+            if dim > _MOST_DIMENSIONS:
+                return None, [
+                    *notes,
+                    f"filters: those of {path} have {dim} entries; at most {_MOST_DIMENSIONS} can "
+                    "be shown",
+                ]
+            layer = _pooled(path, _shape(results, path, dim), found)
+            return layer, notes + _notes(layer)
+    return None, [*notes, "filters: there are none to show; measure the alignment of a layer"]
+
+
+def image_shape(dim: int) -> tuple[int, int, int] | None:
+    """Returns the square layout of a filter that sees an image, in colour or grey.
+
+    Example:
+        >>> image_shape(75), image_shape(9), image_shape(30)
+        ((5, 5, 3), (3, 3, 1), None)
+    """
+    for channels in (3, 1):
+        side = math.isqrt(dim // channels)
+        if channels * side * side == dim:
+            return side, side, channels
+    return None
+
+
+def _runs(results, prefix):
+    """Filters, eigenvalues and eigenvectors by seed, without seeds that diverged."""
+    found, notes = {}, []
+    for key in results.keys("upstream", results.config.upstream.labels[0]):
+        arrays = results.arrays(key)
+        names = [f"{prefix}/{name}" for name in ("filters", "eigenvalues", "eigenvectors")]
+        if not arrays.keys() >= set(names):
+            continue
+        own = [arrays[name] for name in names]
+        if all(np.isfinite(values).all() for values in own):
+            found[key.seed] = own
+        else:
+            notes.append(f"left out, since not finite: {key.name} {names[0]}")
+    covariances = {seed: _covariance(*own[1:]) for seed, own in found.items()}
+    first = next(iter(covariances), None)
+    other = [
+        str(seed)
+        for seed, covariance in covariances.items()
+        if not np.allclose(covariance, covariances[first], 0, _SAME * found[first][1].max())
+    ]
+    if other:
+        notes.append(
+            f"filters: the data eigenvectors are those of seed {first}; the data of seed "
+            f"{', '.join(other)} differ"
+        )
+    return found, notes
+
+
+def _covariance(values, vectors):
+    return (vectors * values) @ vectors.T
+
+
+def _shape(results, path, dim):
+    """Only the first layer sees the image; deeper ones may have as many entries by chance."""
+    tracked = results.layers("activity")[:1]
+    if results.config.data.dataset == "gaussian" or (tracked and tracked != [path]):
+        return None
+    return image_shape(dim)
+
+
+def _pooled(path, shape, found):
+    runs = [own[0] for own in found.values()]
+    values, vectors = next(iter(found.values()))[1:]
+    rows = np.concatenate(runs)
+    filters = eigenspaces(filter_covariance(rows, require_full_rank=False))
+    return PooledLayer(
+        path=path,
+        shape=shape,
+        seeds=tuple(found),
+        rows=rows,
+        filters=filters,
+        data=(values, vectors),
+        overlaps=squared_overlaps(filters.vectors, vectors),
+        match=matched(filters.vectors, vectors),
+        null=matched_null(len(values), seeds=range(_NULL_BASES)),
+        score=_score(runs, eigenspaces(_covariance(values, vectors))),
+    )
+
+
+def _score(runs, spaces):
+    rows = np.concatenate(runs)
+    if len(rows) <= rows.shape[1]:
+        return None
+    if len(runs) == 1:
+        value = misalignment(spaces, filter_covariance(rows))
+        return Score(value, math.nan, math.nan, sampling_floor(*rows.shape))
+    pooled = pool_runs(runs, spaces, interval="jackknife")
+    ends = pooled.misalignment_low, pooled.misalignment_high
+    return Score(pooled.misalignment, *ends, pooled.floor)
+
+
+def _notes(layer):
+    num, dim = layer.rows.shape
+    notes = []
+    if layer.shape is None:
+        notes.append(
+            f"filters: those of {layer.path} cannot be shown as images; --alignment_layers must "
+            "name the first layer of a network that sees images"
+        )
+    if layer.score is None:
+        notes.append(
+            f"filters: {num} filters in {dim} dimensions leave {max(dim - num, 0)} eigenvectors "
+            "undetermined and the misalignment undefined; raise --seeds"
+        )
+    return notes

@@ -1,0 +1,100 @@
+"""Made-up measurements for the figures of filters, depths and activations."""
+
+import numpy as np
+
+from rl_keras.config import split_arm
+from rl_keras.storage import RunDirectory, stage_keys
+from rl_keras.variants import expand
+
+STEPS = np.array([0, 100, 200])
+
+
+def write_run(folder, config, arrays, summary=None, missing=()):
+    """Writes a finished run, or one for each variant.
+
+    Args:
+        folder: where.
+        config: its `workdir` is this folder if it has variants.
+        arrays: function of a variant's name and a key.
+        summary: function of a key; further columns of `summary.csv`.
+        missing: names of stages to leave out.
+    """
+    top = RunDirectory(folder)
+    top.claim(config, "")
+    for name, own in expand(config).items():
+        run = RunDirectory(folder / name)
+        run.claim(own, "")
+        for key in stage_keys(own):
+            if key.name in missing:
+                continue
+            row = {"start": key.start, "labels": key.labels, "seed": key.seed}
+            row |= summary(key) if summary else {}
+            result = {"summary": row, "num_classes": 10, "num_examples": 2048}
+            run.finish_stage(key, result, [], arrays(name, key))
+        run.collect()
+    return top
+
+
+def cosine_basis(side, channels):
+    """Smooth patterns `(d, d)` as columns, slow ones first, grey before coloured ones."""
+    grid = np.arange(side) + 0.5
+    waves = np.array([np.cos(np.pi * k * grid / side) for k in range(side)])
+    colours = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) if channels == 3 else np.eye(1)
+    found = []
+    for i in range(side):
+        for j in range(side):
+            for hue, colour in enumerate(colours):
+                pattern = waves[i][:, None, None] * waves[j][:, None] * colour
+                found.append((i + j + 2.5 * hue, pattern.ravel() / np.linalg.norm(pattern)))
+    found.sort(key=lambda item: item[0])
+    return np.array([pattern for _, pattern in found]).T
+
+
+def filter_arrays(seed, num, side=3, channels=3, layer="conv1", aligned=True):
+    """Filters with the eigenvectors of the data, or without any structure."""
+    vectors = cosine_basis(side, channels)
+    dim = len(vectors)
+    eigenvalues = 20 * np.exp(-9 * np.arange(dim) / dim)
+    grown = 1 + 3 * np.exp(-((np.log(eigenvalues) - 0.7) ** 2) / 2) * aligned
+    rng = np.random.default_rng([seed, num, dim])
+    return {
+        f"alignment/{layer}/step": STEPS,
+        f"alignment/{layer}/eigenvalues": eigenvalues,
+        f"alignment/{layer}/eigenvectors": vectors,
+        f"alignment/{layer}/filters": 0.1 * grown * rng.standard_normal((num, dim)) @ vectors.T,
+    }
+
+
+def activity_arrays(key, layers, units=64, drop=1.0):
+    """Shares of active units: a little lower after training, and far lower at the switch."""
+    rng = np.random.default_rng([key.seed, key.stage == "upstream"])
+    arrays = {}
+    for number, layer in enumerate(layers, 1):
+        late = number / len(layers)
+        losses = np.linspace(0.3, 1, 3) if key.stage == "upstream" else (drop * 4, drop * 3, 1.5)
+        lost = 2 * late * np.array(losses)[:, None] * rng.exponential(1, units)
+        if key.stage == "upstream":
+            lost[0] = 0
+        shares = rng.uniform(0.25, 0.75, units) * np.exp(-lost)
+        shares[shares < 2e-4] = 0
+        arrays |= {
+            f"activity/{layer}/step": STEPS,
+            f"activity/{layer}/fraction_active": shares,
+            f"activity/{layer}/rarely_active": np.mean(shares < 0.01, axis=1),
+        }
+    return arrays
+
+
+def depth_summary(key):
+    """Better with every layer; `layerwise` a little behind; random labels are slower."""
+    start, depth = split_arm(key.start)
+    gain = (depth or 0) * (0.8 if start == "layerwise" else 1.0)
+    rng = np.random.default_rng([key.seed, depth or 0, *map(ord, start), len(key.labels)])
+    noise, is_true = 0.01 * rng.standard_normal(3), key.labels == "true"
+    steps = (260 if is_true else 520) * np.exp(-0.22 * gain) * (1 + 4 * noise[0])
+    return {
+        "final_train_accuracy": min(1.0, 0.93 + 0.015 * gain + noise[0]),
+        "final_test_accuracy": 0.55 + 0.01 * gain + noise[1] if is_true else 0.1 + noise[1],
+        "steps_to_80": int(steps) if steps < 505 else None,
+        "area_under_train_curve": 0.62 + 0.05 * gain + noise[2] - 0.2 * (not is_true),
+    }

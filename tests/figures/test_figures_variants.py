@@ -1,0 +1,243 @@
+"""Figures over the variants of a run: their numbers worked out here, and what is missing."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+from rl_keras.errors import UsageError
+from rl_keras.figures import (
+    ACROSS_VARIANTS,
+    FIGURES,
+    across,
+    measured,
+    misalignment,
+    transfer_speed,
+    widths,
+)
+from rl_keras.figures.reading import Results, read_variants
+from rl_keras.storage import RunDirectory, StageKey, read_arrays
+
+TWO = "fast: upstream_num_random_classes=5; slow: upstream_num_random_classes=50"
+WIDE = "wide: filters=512; narrow: filters=128; middle: filters=256"
+T_TWO_DEGREES = 4.302652729911275  # Student's t, 97.5%
+STARTS = ("scratch", "pretrained")
+
+
+def result(run, variant, labels, start, seed):
+    own = RunDirectory(run.path / variant)
+    return own.read_result(StageKey("downstream", labels, start, seed))["summary"]
+
+
+def pick(rows, **wanted):
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def slow_down(key, arrays, variant):
+    """In the variant `slow` nothing that is pretrained gets anywhere, and seed 1 never."""
+    if variant == "slow" and key.start == "pretrained":
+        arrays["probe/train/accuracy"] = arrays["probe/train/accuracy"] / 4
+    elif variant == "slow" and key.seed == 1:
+        arrays["probe/train/accuracy"] = np.minimum(arrays["probe/train/accuracy"], 0.85)
+
+
+@pytest.mark.parametrize("probe", ["train", "test"])
+def test_transfer_speed_has_each_variant_and_kind(make_run, probe):
+    run = make_run(variants=TWO, starts=STARTS, downstream_labels=("true", "random"))
+    rows = transfer_speed.rows(run)
+    assert {(row["variant"], row["labels"]) for row in rows} == {
+        (variant, labels) for variant in ("fast", "slow") for labels in ("true", "random")
+    }
+    for variant in ("fast", "slow"):
+        own = RunDirectory(run.path / variant)
+        keys = [StageKey("downstream", "random", "pretrained", seed) for seed in range(3)]
+        values = [read_arrays(own.arrays_path(key))[f"probe/{probe}/accuracy"] for key in keys]
+        found = pick(rows, variant=variant, labels="random", start="pretrained")
+        found = pick(found, quantity=f"{probe}_probe")
+        half = T_TWO_DEGREES * np.std(values, axis=0, ddof=1) / math.sqrt(3)
+        np.testing.assert_allclose([row["mean"] for row in found], np.mean(values, axis=0))
+        np.testing.assert_allclose(
+            [row["low"] + half[i] for i, row in enumerate(found)], np.mean(values, axis=0)
+        )
+    chance = pick(rows, quantity="chance", variant="slow", labels="true")
+    assert [row["mean"] for row in chance] == [0.1]
+
+
+def test_steps_to_90_of_a_variant_that_does_not_get_there(make_run):
+    run = make_run(variants=TWO, starts=STARTS, change=slow_down)
+    rows = pick(transfer_speed.rows(run), panel="steps_to_90")
+    steps = [result(run, "fast", "true", "pretrained", seed)["steps_to_90"] for seed in range(3)]
+    (fast,) = pick(rows, variant="fast", start="pretrained")
+    assert [fast[f"seed_{seed}"] for seed in range(3)] == steps
+    assert fast["mean"] == pytest.approx(np.mean(steps))
+    (slow,) = pick(rows, variant="slow", start="pretrained")
+    assert [slow[f"seed_{seed}"] for seed in range(3)] == [math.inf] * 3
+    (scratch,) = pick(rows, variant="slow", start="scratch")
+    assert scratch["seed_1"] == math.inf and math.isfinite(scratch["seed_0"])
+    assert (scratch["mean"], scratch["low"]) == (None, None)
+    transfer_speed.draw(run)
+
+
+def test_of_several_depths_the_deepest_is_compared(make_run):
+    run = make_run(starts=("pretrained", "scratch"), transfer_depths=(2, 1), seeds=(0,))
+    assert {row["start"] for row in transfer_speed.rows(run)} == {
+        "scratch",
+        "pretrained-first2",
+        "",
+    }
+    results = Results(run)
+    assert measured.deepest_arms(results.config) == ["pretrained-first2", "scratch"]
+    assert measured.depth_text(results) == " Transferred: the first 2 layers."
+    transfer_speed.draw(run)
+
+
+def test_misalignment_of_each_variant(make_run):
+    def raise_it(key, arrays, variant):
+        if variant == "true":
+            arrays["alignment/conv1/random_basis"] = arrays["alignment/conv1/random_basis"] * 40
+
+    run = make_run(
+        variants="random: ; true: upstream_labels=true", change=raise_it, starts=("none",)
+    )
+    rows = misalignment.rows(run)
+    assert {(row["variant"], row["labels"]) for row in rows} == {
+        ("random", "random"),
+        ("true", "true"),
+    }
+    for variant in ("random", "true"):
+        own = RunDirectory(run.path / variant)
+        keys = [StageKey("upstream", variant, "", seed) for seed in range(3)]
+        stages = [read_arrays(own.arrays_path(key)) for key in keys]
+        for name in ("data_basis", "floor"):
+            values = np.mean([stage[f"alignment/conv1/{name}"] for stage in stages], axis=0)
+            found = pick(rows, variant=variant, quantity=f"conv1/{name}")
+            np.testing.assert_allclose([row["mean"] for row in found], values)
+        means = [stage["alignment/conv1/random_basis"][-1] for stage in stages]
+        sd = stages[0]["alignment/conv1/random_basis_sd"][-1]
+        (last,) = pick(rows, variant=variant, quantity="conv1/random_basis", step=400)
+        assert last["high"] - last["mean"] == pytest.approx(math.hypot(sd, np.std(means)))
+    paths, notes = misalignment.draw(run)
+    assert [path.name for path in paths] == ["misalignment.png", "misalignment.csv"]
+    assert notes == []
+
+
+def test_misalignment_that_is_undefined_in_one_run(make_run):
+    def few(key, arrays):
+        for name in ("data_basis", "random_basis", "random_basis_sd", "floor"):
+            arrays[f"alignment/conv1/{name}"] = np.full(21, np.nan)
+
+    run = make_run(change=few, seeds=(0,))
+    assert misalignment.rows(run) == []
+    _, notes = misalignment.draw(run)
+    assert (
+        notes[0] == "left out, since not finite: upstream-random-seed0 alignment/conv1/data_basis"
+    )
+
+
+def test_gain_is_the_difference_to_scratch_paired_by_seed(make_run):
+    run = make_run(
+        variants=WIDE,
+        starts=(*STARTS, "covariance"),
+        missing=("wide/downstream-true-scratch-seed1",),
+    )
+    rows = widths.rows(run)
+    gains = pick(rows, panel="gain", start="pretrained")
+    assert [(row["variant"], row["x"]) for row in gains] == [
+        ("narrow", 128),
+        ("middle", 256),
+        ("wide", 512),
+    ]
+    areas = {
+        (start, seed): result(run, "narrow", "true", start, seed)["area_under_train_curve"]
+        for start in STARTS
+        for seed in range(3)
+    }
+    expected = [100 * (areas["pretrained", seed] - areas["scratch", seed]) for seed in range(3)]
+    assert [gains[0][f"seed_{seed}"] for seed in range(3)] == pytest.approx(expected)
+    assert gains[0]["mean"] == pytest.approx(np.mean(expected))
+    half = T_TWO_DEGREES * np.std(expected, ddof=1) / math.sqrt(3)
+    assert gains[0]["high"] == pytest.approx(np.mean(expected) + half)
+    assert (gains[2]["num_seeds"], gains[2]["seed_1"]) == (2, None)
+    assert {row["start"] for row in pick(rows, panel="gain")} == {"pretrained", "covariance"}
+    _, notes = widths.draw(run)
+    assert notes == [
+        "variant wide: drawn from 8 of 9 stages; missing: downstream-true-scratch-seed1"
+    ]
+
+
+def test_widths_steps_are_infinite_for_seeds_that_never_get_there(make_run):
+    run = make_run(variants="slow: filters=128; fast: filters=256", starts=STARTS, change=slow_down)
+    rows = pick(widths.rows(run), panel="steps_to_90", start="pretrained")
+    assert [(row["x"], row["seed_0"]) for row in rows] == [
+        (128, math.inf),
+        (256, result(run, "fast", "true", "pretrained", 0)["steps_to_90"]),
+    ]
+    widths.draw(run)
+
+
+@pytest.mark.parametrize(
+    ("variants", "values", "expected", "differing"),
+    [
+        ("a: units=32; b: units=8", {}, [8, 32], None),
+        ("a: widths=32; b: widths=8", {"model": "mlp"}, [8, 32], None),
+        ("a: padding=same; b: padding=valid", {}, [0, 1], "padding"),
+        ("a: units=8; b: units=16 filters=64", {}, [0, 1], "filters, units"),
+        ("a: downstream_epochs=2; b: downstream_epochs=3", {}, [0, 1], "none"),
+        ("a: units=8; b: units=8 padding=same; c: units=16", {}, [0, 1, 2], "padding, units"),
+    ],
+)
+def test_horizontal_axis_is_the_one_setting_with_a_number(
+    make_run, variants, values, expected, differing
+):
+    run = make_run(variants=variants, starts=STARTS, seeds=(0,), **values)
+    assert [row["x"] for row in pick(widths.rows(run), panel="gain")] == expected
+    note = f"widths: drawn by variant, as no single model setting differs. Received: {differing}"
+    assert widths.draw(run)[1] == ([note] if differing else [])
+
+
+@pytest.mark.parametrize("name", sorted(ACROSS_VARIANTS & set(FIGURES)))
+def test_missing_variant_is_noted_and_the_others_are_drawn(make_run, name):
+    run = make_run(variants=TWO, seeds=(0,), starts=STARTS)
+    for path in (run.path / "slow").glob("stages/*/result.json"):
+        path.unlink()
+    paths, notes = FIGURES[name](run)
+    assert paths == [run.figures_path / f"{name}.png", run.figures_path / f"{name}.csv"]
+    assert "variant slow: nothing is finished to draw" in notes
+    with open(paths[1], newline="") as file:
+        assert {row["variant"] for row in csv.DictReader(file)} == {"fast"}
+
+
+@pytest.mark.parametrize("module", [transfer_speed, misalignment, widths])
+def test_without_any_finished_variant_nothing_is_drawn(make_run, module):
+    run = make_run(variants=TWO, seeds=(0,))
+    for path in run.path.glob("*/stages/*/result.json"):
+        path.unlink()
+    with pytest.raises(UsageError, match="must hold a variant with a finished stage to draw"):
+        module.draw(run)
+
+
+@pytest.mark.parametrize("module", [transfer_speed, widths])
+def test_run_without_downstream_stages_is_refused(make_run, module):
+    with pytest.raises(UsageError, match="finished downstream stage"):
+        module.draw(make_run(starts=("none",), seeds=(0,)))
+
+
+def test_small_print_tells_where_variants_differ(make_run):
+    run = make_run(
+        variants="one: alignment_layers=a,b,c,d,e,f,g; other: downstream_split=train[60%:]",
+        seeds=(0, 1),
+    )
+    found = read_variants(run)
+    assert across.small_print(run, found, bands=False) == (
+        "run: natural_patches, simple_cnn, upstream train[:50%] (2048 examples), downstream "
+        "train[50%:] (2048 examples) or downstream train[60%:] (2048 examples); probe sets of 512; "
+        "seeds 0, 1. Variants: one: alignment_layers=a,b,...,g; other: "
+        "downstream_split=train[60%:]."
+    )
+
+
+def test_title_names_the_variant_unless_its_labels_do():
+    assert across.title("wide", "Upstream, ", "true") == "wide: "
+    assert across.title("true", "Upstream, ", "true") == "Upstream, "
+    assert across.title("", "Upstream, ") == "Upstream, "
