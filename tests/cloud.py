@@ -50,8 +50,7 @@ def running() -> Iterator[dict[str, str]]:
             "CURL_CA_BUNDLE": str(CERTIFICATE),
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "nobody",
             "NO_GCE_CHECK": "true",
-        }
-        process.stdin.close()  # which ends it
+        }  # the end of the block closes its standard input, which ends it
 
 
 class Store:
@@ -69,9 +68,10 @@ class Store:
             self.objects[bucket, name] = content, next(self.numbers), updated
 
     def loses(self, session):
+        """Says, after a while, whether an upload is to stop halfway."""
         bucket, name = self.uploads[session]
-        words = self.objects.get((bucket, "stall"), (b"nothing",))[0].decode()
-        if words not in name:
+        words = self.objects.get((bucket, "stall"))
+        if words is None or words[0].decode() not in name:
             return False
         del self.objects[bucket, "stall"]
         time.sleep(STALL)

@@ -10,14 +10,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GCS_STAT_CACHE_MAX_AGE", "0")
 
 import cloud
-import tensorflow as tf
 
 from rl_keras.cloud import CloudPath
+from rl_keras.experiments.quiet import hidden_notices, start_tensorflow
+
+tf = start_tensorflow()
 
 # Two devices, for tests of strategies; only possible before TensorFlow does anything.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
+with hidden_notices():
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 # On a GPU the short formats would blur numeric comparisons.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from types import ModuleType
 
 
 @contextlib.contextmanager
@@ -33,8 +34,8 @@ def hidden_notices() -> Iterator[None]:
             os.close(stderr)
 
 
-def start_tensorflow() -> None:
-    """Imports TensorFlow and lists its devices, quietly."""
+def start_tensorflow() -> ModuleType:
+    """Imports TensorFlow and lists its devices, quietly; returns the module."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     if not has_tpu_chips():
         # On import the TPU build asks a cloud machine's metadata server, for minutes if there
@@ -43,6 +44,7 @@ def start_tensorflow() -> None:
     with hidden_notices():
         tensorflow = importlib.import_module("tensorflow")
         tensorflow.config.list_physical_devices()
+    return tensorflow
 
 
 def has_tpu_chips() -> bool:

@@ -5,7 +5,7 @@ moments: the share of inputs on which each unit is active, units sorted, in up t
 layers; and at the right, for every hidden layer, the share of units that are active on
 under 1% of the inputs. The inputs are those of the downstream task at all four moments.
 
-Flagfile: flags/fig7_activations_cpu.cfg.
+Any flagfile with --figures=activations.
 
 Reference:
     Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 7.

@@ -4,7 +4,7 @@ A column for each kind of downstream labels: mean train accuracy while training,
 accuracy of 80%, and final test accuracy, against the number of transferred layers. The means
 of the final accuracies are printed as a table, as the paper does in Table 1.
 
-Flagfile: flags/fig6_depths_cpu.cfg.
+Any flagfile with --figures=depths.
 
 Reference:
     Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 6 and Table 1.

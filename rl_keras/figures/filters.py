@@ -5,7 +5,7 @@ the eigenvectors of their covariance with those of the data. Below: the leading
 eigenvectors of the filters, and under each the eigenvector of the data that is matched
 with it. The images are in `arrays/`; every number that they are chosen by is in the CSV.
 
-Flagfile: flags/fig3_filters_cpu.cfg.
+Any flagfile with --figures=filters.
 
 Reference:
     Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 3.

@@ -29,7 +29,7 @@ from rl_keras.science.pooling import pool_runs
 from rl_keras.storage import RunDirectory
 
 NAME = "transfer_function"
-_EPOCHS = (5, 10, 20, 40)  # of the paper
+_EPOCHS = (5, 10, 20, 40)  # of Figure 4; of the synthetic panels the paper names none
 _NEAR = 0.1  # relative distance up to which a measured step stands for an epoch
 _WIDE_RANGE = 50  # ratio of largest to smallest eigenvalue that asks for a logarithmic axis
 _SAME = 1e-6  # relative difference up to which two covariances are one
@@ -84,7 +84,9 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
 
 
 def _curves(results) -> list[Curve]:
-    curves, kept = measured.transfer(results, partial(_moments, _steps_per_epoch(results)))
+    wanted = () if _is_synthetic(results) else _EPOCHS
+    moments = partial(_moments, _steps_per_epoch(results), wanted)
+    curves, kept = measured.transfer(results, moments)
     if not curves:
         return []
     *functions, level = curves
@@ -104,11 +106,11 @@ def _steps_per_epoch(results):
     return steps / results.config.upstream.epochs
 
 
-def _moments(steps_per_epoch, steps):
-    """Places of the paper's epochs if they were measured, else a few spread over the training."""
+def _moments(steps_per_epoch, wanted, steps):
+    """Places of these epochs if they were measured, else a few spread over the training."""
     epochs = steps / steps_per_epoch
-    places = [int(np.abs(epochs - epoch).argmin()) for epoch in _EPOCHS]
-    if np.allclose(epochs[places], _EPOCHS, rtol=_NEAR, atol=0):
+    places = [int(np.abs(epochs - epoch).argmin()) for epoch in wanted]
+    if places and np.allclose(epochs[places], wanted, rtol=_NEAR, atol=0):
         return places
     last = len(steps) - 1
     return sorted({0, last // 4, (last + 1) // 2, last})

@@ -4,7 +4,7 @@ A column for each variant of the run and kind of downstream labels: accuracy on 
 train and the test probe from each start, and under it the steps that each start takes
 to a train accuracy of 90%.
 
-Flagfile: flags/fig1_transfer_cpu.cfg, and any other with --figures=transfer_speed.
+Any flagfile with --figures=transfer_speed.
 
 Reference:
     Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 1.

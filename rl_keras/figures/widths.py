@@ -4,7 +4,7 @@ The variants of the run differ in a setting of the model. A column for each kind
 downstream labels: what each start gains over the start from scratch in the area under the
 train curve, paired by seed, and under it the steps to a train accuracy of 90%.
 
-Flagfile: flags/fig8_widths_cpu.cfg, and any other with --figures=widths.
+Any flagfile with --figures=widths.
 
 Reference:
     Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 8.
