@@ -3,7 +3,7 @@
 from rl_keras.figures import ACROSS_VARIANTS, FIGURES
 from rl_keras.figures.depth_table import depth_rows, depth_table
 from rl_keras.figures.table import paired_table, summary_table
-from rl_keras.storage import RunDirectory, write_table
+from rl_keras.storage import RunDirectory, stage_keys, write_table
 from rl_keras.variants import variant_names
 
 
@@ -52,4 +52,10 @@ def _folders(figure, run, config):
     if not names or figure in ACROSS_VARIANTS:
         return [run]
     folders = [RunDirectory(run.path / name) for name in names]
-    return [folder for folder in folders if folder.config_path.exists()]
+    return [folder for folder in folders if _has_results(folder)]
+
+
+def _has_results(folder):
+    if not folder.config_path.exists():
+        return False
+    return any(folder.read_result(key) is not None for key in stage_keys(folder.read_config()))

@@ -16,6 +16,7 @@ from rl_keras.figures import (
     transfer_speed,
     widths,
 )
+from rl_keras.figures.drawing import draw_all
 from rl_keras.figures.reading import Results, read_variants
 from rl_keras.storage import RunDirectory, StageKey, read_arrays
 
@@ -241,3 +242,11 @@ def test_title_names_the_variant_unless_its_labels_do():
     assert across.title("wide", "Upstream, ", "true") == "wide: "
     assert across.title("true", "Upstream, ", "true") == "Upstream, "
     assert across.title("", "Upstream, ") == "Upstream, "
+
+
+def test_a_figure_of_one_run_is_drawn_for_each_variant_that_has_results(make_run):
+    run = make_run(variants=TWO, seeds=(0,))
+    for path in (run.path / "slow").glob("stages/*/result.json"):
+        path.unlink()
+    draw_all(str(run.path), ("overview",))
+    assert [path.parts[-3] for path in run.path.rglob("overview.png")] == ["fast"]
