@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from rl_keras.data.examples import Examples
+from rl_keras.data.options import pipeline_options
 from rl_keras.data.scaling import Scaling
 from rl_keras.data.slices import num_examples
 from rl_keras.errors import UsageError
@@ -227,12 +228,7 @@ def _from_step(dataset_of_epoch, num_batches, num_steps, start_step):
 
 
 def _finish(dataset):
-    options = tf.data.Options()
-    options.deterministic = True
-    # The autotuner's thread sleeps for up to a minute, and the end of an iterator waits for it:
-    # half a minute for each stage of a run, to tune what takes a hundredth of a step.
-    options.autotune.enabled = False
-    return dataset.prefetch(_READY_BATCHES).with_options(options)
+    return dataset.prefetch(_READY_BATCHES).with_options(pipeline_options())
 
 
 def _on_host(array):

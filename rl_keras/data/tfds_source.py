@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from rl_keras.data.options import pipeline_options
 from rl_keras.data.slices import resolve_slice
 from rl_keras.errors import UsageError
 
@@ -147,7 +148,7 @@ class TfdsSource:
                 identity = tf.strings.as_string(identity)
             return {**example, "id": identity}
 
-        return dataset.map(rename)
+        return dataset.map(rename).with_options(pipeline_options())
 
     def _damaged(self, reason):
         return UsageError(

@@ -1,0 +1,16 @@
+"""How every pipeline of this project runs."""
+
+import tensorflow as tf
+
+
+def pipeline_options() -> tf.data.Options:
+    """Returns options for a fixed order, and without the autotuner.
+
+    The autotuner's thread sleeps for up to a minute, and the end of an iterator waits
+    for it: half a minute for each stage of a run, to tune what takes a hundredth of a
+    step. An iterator that an interrupted run has left behind can hold up the next one.
+    """
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False
+    return options
