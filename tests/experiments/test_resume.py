@@ -344,7 +344,7 @@ def test_deterministic_kernels_are_switched_on_and_repeat_themselves(patches_dir
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["resident", "replicas"])
+@pytest.mark.parametrize("variant", ["resident", "streaming", "replicas"])
 def test_the_quickstart_killed_twenty_times(variant, patches_dir, tmp_path):
     common = ["--flagfile=flags/quickstart.cfg", f"--data_dir={patches_dir}", "--keep_weights=all"]
     common += ["--checkpoint_every=40", "--notensorboard", *VARIANTS[variant]]
