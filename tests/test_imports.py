@@ -12,7 +12,7 @@ BASE = {"config", "checks", "errors", "seeds"}
 ALLOWED = {
     "errors": set(),
     "seeds": set(),
-    "sections": set(),
+    "sections": {"sections"},
     "config": {"errors", "checks", "sections"},
     "checks": {"errors", "config"},
     "cli": {"errors", "config"},

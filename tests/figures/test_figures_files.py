@@ -31,12 +31,11 @@ def test_figures_are_the_choices_of_the_flag():
 @pytest.mark.parametrize(
     "values",
     [
-        {"seeds": (0,), "measure_schedule": "logarithmic"},
+        {"seeds": (0,), "measure_schedule": "logarithmic", "starts": ("scratch", "pretrained")},
         {"seeds": (0, 3), "downstream_labels": ("random",)},
         {"downstream_labels": ("true", "random")},
-        {"starts": ("scratch", "pretrained_unscaled")},
     ],
-    ids=["one_seed", "two_seeds", "two_kinds", "two_starts"],
+    ids=["one_seed", "two_seeds", "two_kinds"],
 )
 def test_csv_beside_the_image_holds_the_rows(make_run, monkeypatch, name, values):
     monkeypatch.setattr("rl_keras.figures.pooled_steps.NUM_DRAWS", 19)  # for speed

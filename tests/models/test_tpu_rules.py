@@ -75,7 +75,13 @@ def test_no_builder_is_forgotten():
     assert set(TINY) == set(BUILDERS)
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+# It takes XLA a quarter of a minute on a CPU to compile as many layers.
+LONG = ["small_inception", "resnet18"]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in BUILDERS]
+)
 def test_the_whole_train_step_compiles_under_xla(name):
     # A TPU runs nothing else. On a CPU it is slow and serves as a lint only.
     model = compiled(tiny(name), jit_compile=True)

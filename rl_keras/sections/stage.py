@@ -1,0 +1,45 @@
+"""A training stage: examples, labels, optimiser."""
+
+from dataclasses import dataclass
+
+from rl_keras.sections.setting import setting
+
+OPTIMIZERS = ("sgd", "adam")
+LABEL_MAPS = ("true", "random", "partial", "permuted")
+CORRUPTION_KINDS = ("redraw", "flip")
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One training stage: examples, labels, optimiser."""
+
+    split: str = setting("train", "TFDS slice to train on.")
+    labels: tuple[str, ...] = setting(("random",), "Label map.", LABEL_MAPS)
+    num_random_classes: int = setting(10, "Classes of the label map random.", minimum=2)
+    corruption: float = setting(0.0, "Label map partial: probability of corruption, 0 to 1.")
+    corruption_kind: str = setting(
+        "redraw",
+        "Label map partial: redraw over all classes (Zhang et al.), or flip to another class.",
+        CORRUPTION_KINDS,
+    )
+    head_units: int = setting(0, "Units of the last layer. 0: one for each class.", minimum=0)
+    epochs: int = setting(10, "Passes over the slice.", minimum=1)
+    batch_size: int = setting(256, "Examples in a step, over all devices together.", minimum=1)
+    optimizer: str = setting(
+        "sgd",
+        "Optimiser. adam scales every entry of a filter by itself, so the axes of the input are "
+        "special to it; to sgd no direction is.",
+        OPTIMIZERS,
+    )
+    learning_rate: float = setting(0.01, "Learning rate of the optimiser.")
+    learning_rate_drops: tuple[float, ...] = setting(
+        (), "Fractions of the stage at which the learning rate drops, such as 0.33,0.67."
+    )
+    learning_rate_drop_factor: float = setting(
+        3.0, "What the learning rate is divided by at each drop."
+    )
+    learning_rate_decay: float = setting(
+        1.0, "What the learning rate is multiplied by after each epoch, at most 1."
+    )
+    momentum: float = setting(0.9, "Momentum of sgd, or beta_1 of adam, at least 0 and below 1.")
+    steps_per_execution: int = setting(1, "Steps that Keras runs between two callbacks.", minimum=1)
