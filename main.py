@@ -1,8 +1,10 @@
-"""Trains and draws one experiment: python main.py --flagfile=flags/quickstart.cfg"""
+"""Trains and draws experiments: python main.py --flagfile=flags/quickstart.cfg"""
 
 import dataclasses
 import os
 import sys
+import time
+import traceback
 
 # Before TensorFlow is imported: errors only, no start-up notices; and under gs:// it must not
 # remember for seconds how long a file is, which another process may have replaced.
@@ -28,43 +30,46 @@ def main(arguments: list[str]) -> int:
         place = folder(workdir, "workdir")  # refuses other schemes, before long imports
         run = dataclasses.replace(config.run, workdir=workdir)
         config = dataclasses.replace(config, run=run)
-        reports = not config.run.dry_run
-        if config.run.mode == "run":
-            reports = train(config) and reports
-        elif isinstance(place, CloudPath):
+        if config.run.mode != "run" and isinstance(place, CloudPath):
             start_tensorflow()
-        if reports and config.run.mode == "report":
-            from rl_keras.report.page import write_report
-
-            sys.stdout.write(write_report(workdir))
-        elif reports:
-            from rl_keras.figures.drawing import draw_all
-
-            figures = config.run.figures if "figures" in given else None
-            sys.stdout.write(draw_all(workdir, figures))
-    except UsageError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.status
-    except Preempted as error:
-        sys.stderr.write("stopped on request; the same command goes on from here.\n")
-        return error.status
-    except OSError as error:
-        sys.stderr.write(
-            f"error: {error.strerror or error}: {error.filename or 'a file'}. What was finished "
-            "is kept; put it right and run the same command again.\n"
-        )
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on from the last saved state.\n")
-        return 130
+        if config.run.mode == "report":
+            report(workdir)
+        elif config.run.experiments:
+            return carry_out_program(config, given)
+        elif (config.run.mode == "draw" or train(config)) and not config.run.dry_run:
+            draw(workdir, config.run.figures if "figures" in given else None)
+    except (UsageError, Preempted, OSError, KeyboardInterrupt) as error:
+        return tell(error)
     return 0
 
 
-def train(config) -> bool:
-    """Starts TensorFlow, which drawing does without, and runs the experiment.
+def tell(error: BaseException, name: str = "") -> int:
+    """Says in one line on stderr what went wrong, and returns the exit status that it means."""
+    prefix = f"{name}: " if name else ""
+    if isinstance(error, UsageError):
+        sys.stderr.write(f"error: {prefix}{error}\n")
+        return error.status
+    if isinstance(error, Preempted):
+        sys.stderr.write("stopped on request; the same command goes on from here.\n")
+        return error.status
+    if isinstance(error, OSError):
+        sys.stderr.write(
+            f"error: {prefix}{error.strerror or error}: {error.filename or 'a file'}. What was "
+            "finished is kept; put it right and run the same command again.\n"
+        )
+        return 1
+    if isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("interrupted; the same command goes on from the last saved state.\n")
+        return 130
+    traceback.print_exception(error)  # our bug
+    return 1
 
-    Returns:
-        Whether it is for this process to draw: of several workers one does.
+
+def check_backend() -> None:
+    """Starts TensorFlow, which drawing does without.
+
+    Raises:
+        UsageError: if Keras runs on something else.
     """
     start_tensorflow()
     import keras
@@ -74,9 +79,71 @@ def train(config) -> bool:
             "main.py trains with TensorFlow; unset KERAS_BACKEND, or set it to tensorflow. "
             f"Received: {keras.backend.backend()}"
         )
-    from rl_keras.experiments.runner import run
+
+
+def train(config) -> bool:
+    """Runs an experiment.
+
+    Returns:
+        Whether it is for this process to draw: of several workers one does.
+    """
+    check_backend()
+    from rl_keras.experiments.command import run
 
     return run(config)
+
+
+def draw(workdir, figures=None) -> None:
+    from rl_keras.figures.drawing import draw_all
+
+    sys.stdout.write(draw_all(workdir, figures))
+
+
+def report(workdir) -> None:
+    from rl_keras.report.page import write_report
+
+    sys.stdout.write(write_report(workdir))
+
+
+def carry_out_program(config, given) -> int:
+    """Runs or draws all flagfiles of --experiments, and returns the exit status.
+
+    One that fails does not stop the others; the status is that of the first that failed.
+    """
+    from rl_keras.program import expand_program
+
+    configs = expand_program(config, given)
+    statuses: dict[str, int] = {}
+    lines = []
+
+    def around(name, train_it):
+        begin = time.monotonic()
+        number = f"experiment {len(statuses) + 1} of {len(configs)}"
+        sys.stdout.write(f"\n== {number}: {name} ==\n")
+        try:
+            train_it()
+            draw(configs[name].run.workdir)
+            statuses[name] = 0
+        except (Preempted, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            statuses[name] = tell(error, name)
+        took = f"{(time.monotonic() - begin) / 60:.1f} min"
+        lines.append(f"{name}: {'failed' if statuses[name] else 'done'}, {took}")
+
+    if config.run.mode == "draw":
+        for name in configs:
+            around(name, lambda: None)
+    else:
+        check_backend()
+        from rl_keras.experiments.command import carry_out
+
+        carry_out(configs, around)
+    if config.run.dry_run:
+        return 0
+    sys.stdout.write("\n== all experiments ==\n" + "\n".join(lines) + "\n")
+    report(config.run.workdir)
+    return next(filter(None, statuses.values()), 0)
 
 
 if __name__ == "__main__":

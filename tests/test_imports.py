@@ -22,6 +22,7 @@ ALLOWED = {
     "tickets": {"cloud", "processes"},
     "locks": {"cloud", "files", "processes", "tickets"},
     "variants": {"errors", "config", "cli"},
+    "program": {"errors", "config", "cli"},
     "storage": {"errors", "config", "files"},
     "science": {"errors", "science"},
     "data": {"errors", "config", "files", "seeds", "science", "data"},

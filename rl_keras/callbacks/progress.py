@@ -9,17 +9,18 @@ import keras
 
 @dataclass
 class RunProgress:
-    """Counts examples over all stages of a run, for the time left.
+    """Counts the work of all stages of a run, for the time left.
 
     Args:
         num_stages: stages to train, finished ones left out.
-        num_examples: training examples to be seen in all of them.
+        work: all that is to be done, in any unit: an example of one stage may cost
+            more than one of another.
     """
 
     num_stages: int
-    num_examples: int
+    work: float
     stage: int = 0
-    seen: int = 0
+    done: float = 0.0
     seconds: float = 0.0
 
 
@@ -33,6 +34,7 @@ class Progress(keras.callbacks.Callback):
         steps_per_epoch: steps in an epoch.
         num_steps: steps of this stage.
         start_step: steps that an earlier process has done.
+        cost: of an example, in the unit of the run's work.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Progress(keras.callbacks.Callback):
         steps_per_epoch: int,
         num_steps: int,
         start_step: int = 0,
+        cost: float = 1.0,
     ):
         super().__init__()
         self.run = run
@@ -51,6 +54,7 @@ class Progress(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.num_steps = num_steps
         self.start_step = start_step
+        self.cost = cost
 
     def on_train_begin(self, logs=None):
         self.run.stage += 1
@@ -58,14 +62,14 @@ class Progress(keras.callbacks.Callback):
         self._begin = self._shown = time.monotonic()
         self._steps = self.start_step
         # What an earlier process did must not count for the rate of this one.
-        self.run.num_examples -= self.start_step * self.batch_size
-        self._before = self.run.seen, self.run.seconds
+        self.run.work -= self.start_step * self.batch_size * self.cost
+        self._before = self.run.done, self.run.seconds
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
         self._steps = min(self.start_step + batch + 1, self.num_steps)
         done = self._steps - self.start_step
-        self.run.seen = self._before[0] + done * self.batch_size
+        self.run.done = self._before[0] + done * self.batch_size * self.cost
         self.run.seconds = self._before[1] + now - self._begin
         if now - self._shown > (0.5 if self._terminal else 15.0):
             self._shown = now
@@ -79,8 +83,8 @@ class Progress(keras.callbacks.Callback):
         rate = (self._steps - self.start_step) * self.batch_size / elapsed
         epoch = min(self._steps / self.steps_per_epoch, self.num_steps / self.steps_per_epoch)
         stage_left = (self.num_steps - self._steps) * self.batch_size / max(rate, 1e-9)
-        run_rate = self.run.seen / max(self.run.seconds, 1e-9)
-        run_left = (self.run.num_examples - self.run.seen) / max(run_rate, 1e-9)
+        run_rate = self.run.done / max(self.run.seconds, 1e-9)
+        run_left = (self.run.work - self.run.done) / max(run_rate, 1e-9)
         sys.stdout.write(
             f"{before}[{self.run.stage}/{self.run.num_stages}] {self.title}: "
             f"epoch {epoch:.1f}/{self.num_steps / self.steps_per_epoch:.0f}, "

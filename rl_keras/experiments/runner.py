@@ -1,105 +1,37 @@
-"""The whole experiment: random labels upstream, a transform of weights, a task downstream."""
+"""One experiment: random labels upstream, a transform of weights, a task downstream."""
 
 import contextlib
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from rl_keras.callbacks.progress import RunProgress
 from rl_keras.cli import to_flagfile
-from rl_keras.config import ExperimentConfig, to_values
+from rl_keras.config import ExperimentConfig
 from rl_keras.errors import UsageError
 from rl_keras.experiments.header import write_experiment_header
 from rl_keras.experiments.layerwise import layerwise_kernels
 from rl_keras.experiments.material import Material
-from rl_keras.experiments.multi_worker import Workers, part_of_run
-from rl_keras.experiments.plan import Plan, StagePlan, describe, make_plan
-from rl_keras.experiments.preemption import stop_on_sigterm
+from rl_keras.experiments.multi_worker import Workers
+from rl_keras.experiments.plan import Plan, StagePlan
+from rl_keras.experiments.sharing import borrow
 from rl_keras.experiments.stage import train_stage
-from rl_keras.experiments.strategy import make_strategy
 from rl_keras.experiments.training import Trainer, fresh_weights, learning_rate
 from rl_keras.experiments.transforms import Weights, starting_weights
 from rl_keras.locks import hold
 from rl_keras.seeds import derive_seed
-from rl_keras.storage import RunDirectory, read_arrays
-from rl_keras.variants import expand, variant_names
-
-# Settings in which the workers of a run may differ.
-_OF_ONE_WORKER = ("workdir", "data_dir", "tensorboard", "figures")
+from rl_keras.storage import RunDirectory, StageKey, read_arrays
 
 
-def run(config: ExperimentConfig) -> bool:
-    """Trains every stage that is not finished, of every variant, and collects the results.
-
-    Returns:
-        Whether this process keeps the results: of several workers the first does.
-
-    Raises:
-        UsageError: before any training, for anything the user can put right.
-    """
-    with part_of_run(config) as own:
-        _run(own)
-    return own is config
-
-
-def _run(config):
-    configs = expand(config)
-    top = RunDirectory(config.run.workdir)
-    top.check(config)
-    directories = {name: RunDirectory(own.run.workdir) for name, own in configs.items()}
-    for name, own in configs.items():
-        directories[name].check(own)
-    strategy = make_strategy(config.run)
-    replicas = strategy.num_replicas_in_sync
-    workers = Workers(strategy)
-    values = to_values(config)
-    workers.require_same("flags", {f: values[f] for f in values if f not in _OF_ONE_WORKER})
-    with workers.chief_first():  # it may have to prepare the data
-        sources: dict = {}
-        plans = {name: make_plan(own, replicas, sources) for name, own in configs.items()}
-    if config.run.dry_run:
-        sys.stdout.write("\n".join(f"{describe(plan)}\n" for plan in plans.values()))
-        return
-    slices: dict = {}
-    with stop_on_sigterm() as stop_requested:
-        experiments = [
-            Experiment(
-                plan,
-                Material(plan, directories[name], slices),
-                directories[name],
-                strategy,
-                stop_requested,
-            )
-            for name, plan in plans.items()
-        ]
-        _carry_out(experiments, config, top)
-    workers.any(False)  # nobody leaves while another still needs them
-
-
-def _carry_out(experiments, config, top):
-    missing = [stage for one in experiments for stage in one.missing_stages()]
-    progress = RunProgress(
-        num_stages=len(missing),
-        num_examples=sum(stage.num_steps * stage.settings.batch_size for stage in missing),
-    )
-    if config.run.variants:
-        _claim(top, config)
-    for experiment in experiments:
-        experiment.carry_out(progress)
-    if config.run.variants:
-        with _held(top):
-            names = variant_names(config)
-            top.collect_variants({n: e.directory for n, e in zip(names, experiments, strict=True)})
-
-
-def _claim(directory, config):
-    with _held(directory):
+def claim(directory: RunDirectory, config: ExperimentConfig) -> None:
+    """Makes a folder the run's own; seeds that it holds already stay."""
+    with held(directory):
         joined = directory.joined(config)
         directory.claim(joined, to_flagfile(joined))
 
 
-def _held(directory):
+def held(directory: RunDirectory):
+    """Returns a context in which no other process collects or claims the folder."""
     return hold(directory.lock_path, f"folder {directory.path}")
 
 
@@ -121,6 +53,8 @@ class Experiment:
         self.strategy = strategy
         self.workers = Workers(strategy)
         self.stop_requested = lambda: self.workers.any(stop_requested())
+        # Settings and folders of runs whose upstream stages may serve here too.
+        self.lenders: Sequence[tuple[ExperimentConfig, RunDirectory]] = ()
         self._trainers: dict[tuple, Trainer] = {}
         self._layerwise: tuple[int | None, Weights] = None, {}
 
@@ -150,15 +84,22 @@ class Experiment:
                 read_arrays(path)  # refuses a damaged file now rather than after other stages
         return missing
 
+    def upstream_keys(self) -> list[StageKey]:
+        return [s.key for s in self.plan.stages if s.key.stage == "upstream"]
+
+    def work(self, stage: StagePlan) -> float:
+        """Returns the multiplications of a stage's forward passes, for the time left."""
+        return stage.num_steps * stage.settings.batch_size * self.plan.multiplications
+
     def carry_out(self, progress: RunProgress) -> None:
         """Trains what is missing, seed by seed, and collects the results."""
         self.progress = progress
-        _claim(self.directory, self.config)
+        claim(self.directory, self.config)
         if self.config.run.tensorboard:
             write_experiment_header(self.directory)
         for seed in self.config.run.seeds:
             self.run_seed(seed)
-        with _held(self.directory):
+        with held(self.directory):
             self.directory.collect()
 
     def run_seed(self, seed: int) -> None:
@@ -178,10 +119,17 @@ class Experiment:
         """Returns the trained upstream weights, from this run, an earlier or a parallel one."""
         path = self.directory.weights_path(stage.key)
         with self._claimed(stage) as is_open:
+            if is_open and self._borrowed(stage):
+                return read_arrays(path)
             if is_open or not self.workers.chief_says(path.exists()):
                 return self.train(stage, self._fresh(stage))
         self.workers.share(path.parent, path.name)
         return read_arrays(path)
+
+    def _borrowed(self, stage):
+        # Several workers would have to send it to each other; they train it instead.
+        alone = self.config.run.strategy != "multi_worker"
+        return alone and borrow(stage.key, self.config, self.directory, self.lenders)
 
     @contextlib.contextmanager
     def _claimed(self, stage: StagePlan):

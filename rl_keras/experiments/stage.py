@@ -66,6 +66,7 @@ def train_stage(
         stage.steps_per_epoch,
         stage.num_steps,
         run.start_step,
+        material.plan.multiplications,
     )
     try:
         run.fit([bar, guard])

@@ -35,6 +35,11 @@ class RunConfig:
         "Repeat the experiment with other settings, each in a folder of its own: "
         "'NAME: flag=value flag=value; NAME: flag=value'.",
     )
+    experiments: tuple[str, ...] = setting(
+        (),
+        "Carry out these flagfiles one after another, each in WORKDIR/NAME OF THE FILE, and end "
+        "with the report. One that fails does not stop the others.",
+    )
     seeds: tuple[int, ...] = setting((0,), "One run for each of these root seeds.", minimum=0)
     dry_run: bool = setting(False, "Check everything, print the plan with its cost, and stop.")
     figures: tuple[str, ...] = setting(
