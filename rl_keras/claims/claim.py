@@ -58,6 +58,7 @@ class Claim:
         bound: in the unit of the effect.
         size: what the paper says about the size, as far as that is known to us.
         of_some: whether the claim is only that there are such settings.
+        across_runs: whether it compares runs, so that `measure` gets all of them at once.
     """
 
     key: str
@@ -70,6 +71,7 @@ class Claim:
     bound: float = 0.0
     size: str = "not known to us"
     of_some: bool = False
+    across_runs: bool = False
 
     @property
     def expected(self) -> str:

@@ -12,6 +12,7 @@ from rl_keras.files import AnyPath, write_bytes
 
 FORMAT = 1  # of claims.json; raised when an old reader would misread a new file
 NAME = "claims.json"
+ALL_RUNS = "all runs"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Verdict:
 
     Attributes:
         claim: which.
-        run: name of the run's folder.
+        run: name of the run's folder, or `ALL_RUNS`.
         effect: what was measured.
         verdict: `"holds"`, `"fails"` or `"undecided"`.
         reason: why, in words.
@@ -43,13 +44,22 @@ def evaluate(runs: Iterable[Run], claims: Sequence[Claim] = CLAIMS) -> list[Verd
     Raises:
         UsageError: if what a run has left is damaged.
     """
-    runs = list(runs)
+    each = {run.name: run.found for run in runs}
+    everywhere = {ALL_RUNS: _together(each)} if len(each) > 1 else each
     return [
-        Verdict(claim, run.name, effect, *decide(claim, effect))
+        Verdict(claim, name, effect, *decide(claim, effect))
         for claim in claims
-        for run in runs
-        for effect in claim.measure(run.found)
+        for name, found in (everywhere if claim.across_runs else each).items()
+        for effect in claim.measure(found)
     ]
+
+
+def _together(each):
+    return {
+        f"{run}/{variant}" if variant else run: results
+        for run, found in each.items()
+        for variant, results in found.items()
+    }
 
 
 def write_claims(path: AnyPath, verdicts: Iterable[Verdict], claims=CLAIMS) -> None:

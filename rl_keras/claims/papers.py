@@ -177,9 +177,10 @@ CLAIMS = (
         "More of them fall silent where transfer hurts than where it helps.",
         f"{_PAPER}, Figure 7",
         units.silenced_where_it_hurts,
-        "the same difference: variant of the largest loss minus variant of the largest gain, "
-        "paired by seed",
+        "the same difference: setting of the largest loss minus setting of the largest gain, over "
+        "all runs, paired by seed",
         _POINTS,
+        across_runs=True,
     ),
     Claim(
         "fig8_width",

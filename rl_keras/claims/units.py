@@ -40,7 +40,7 @@ def silenced_where_it_hurts(found: Found) -> list[Effect]:
         worst, best = (choose(means, key=means.get) for choose in (min, max))
         planned = len(found[worst].config.run.seeds)
         if not means[worst] < 0 < means[best]:
-            note = "transfer helps in all of the variants, or hurts in all of them"
+            note = "transfer helps in all of the settings, or hurts in all of them"
             effects.append(effect_of(f"{labels} labels", {}, planned, note))
             continue
         many, few = (silenced(found[name], labels) for name in (worst, best))

@@ -84,7 +84,8 @@ def _group(claim, verdicts, anchors):
 def _row(verdict, anchors):
     effect = verdict.effect
     seeds = f"{len(effect.seeds)} of {effect.planned}"
-    link = tag("a", verdict.run, href=f"#{anchors[verdict.run]}")
+    anchor = anchors.get(verdict.run)  # none for what compares all runs
+    link = tag("a", verdict.run, href=f"#{anchor}") if anchor else verdict.run
     note = "" if effect.note == verdict.reason or not effect.note else f"; {effect.note}"
     return tag(
         "tr",

@@ -15,11 +15,11 @@ def verdicts(tmp_path):
     """Returns a function that writes a run and returns its verdicts by the key of the claim.
 
     `arrays(variant, key)` and `summary(variant, key)` tell what a stage has left; `missing`
-    names stages that are not finished.
+    names stages that are not finished; with another `name` the verdicts are on both runs.
     """
 
-    def make(arrays=None, summary=None, missing=(), **values):
-        workdir = tmp_path / "run"
+    def make(arrays=None, summary=None, missing=(), name="run", **values):
+        workdir = tmp_path / "runs" / name
         defaults = {"experiment": "made_up", "workdir": str(workdir), "seeds": (0, 1, 2)}
         config = from_values({**defaults, **values})
         RunDirectory(workdir).claim(config, "")
@@ -33,7 +33,7 @@ def verdicts(tmp_path):
                     stored = {name: np.asarray(value) for name, value in stored.items()}
                     run.finish_stage(key, result, [], stored)
         found: dict[str, list] = {}
-        for verdict in evaluate(read_runs(str(workdir))[0]):
+        for verdict in evaluate(read_runs(str(tmp_path / "runs"))[0]):
             found.setdefault(verdict.claim.key, []).append(verdict)
         return found
 

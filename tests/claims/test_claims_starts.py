@@ -164,6 +164,22 @@ def test_units_that_fall_silent_at_the_switch(verdicts):
     assert (verdict.verdict, verdict.effect.about) == ("holds", "true labels: narrow against wide")
 
 
+def test_cases_of_two_runs_are_compared_too(verdicts):
+    cases = {"narrow": (-4, -5, -6), "wide": (9, 10, 11)}
+    arrays = silent((1, 1, 1), (1 / 3, 1 / 3, 2 / 3))
+    for name, values in cases.items():
+        found = verdicts(
+            lambda _, key, name=name: arrays(name, key), gaining(run=values), name=name, **WHOLE
+        )
+    (verdict,) = found["fig7_negative"]
+    assert by_seed(verdict) == [200 / 3, 200 / 3, 100 / 3]
+    assert (verdict.run, verdict.effect.about) == (
+        "all runs",
+        "true labels: narrow against wide",
+    )
+    assert {v.run for v in found["fig7_switch"]} == set(cases)
+
+
 def test_silent_units_tell_the_cases_apart_only_if_there_are_both(verdicts):
     arrays = silent((1, 1, 1), (1, 1, 1))
     summary = gaining(narrow=(4, 5, 6), wide=(9, 10, 11))
