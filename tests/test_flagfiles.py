@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rl_keras import cli
+from rl_keras.program import expand_program
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "flags").rglob("*.cfg"))
@@ -32,3 +33,12 @@ def test_every_setting_is_marked_with_its_origin(path):
             assert mark in MARKS, line
         elif line.startswith("--") and not line.startswith(("--experiment", "--figures")):
             assert mark, f"{path.name}: {line} stands before any of # [paper], [inferred], [ours]"
+
+
+def test_the_paper_in_one_command_leaves_no_experiment_out(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config, given = cli.parse(["--flagfile=flags/paper_cpu.cfg"])
+    own = {f"flags/{path.name}" for path in FILES if path.name.startswith(("fig", "proposition"))}
+    at_this_scale = {name for name in own if name.endswith("_cpu.cfg") or "fig20" in name}
+    assert set(config.run.experiments) == at_this_scale
+    assert len(expand_program(config, given)) == len(at_this_scale)

@@ -85,6 +85,6 @@ FLAGS = sorted((Path(__file__).parents[2] / "flags").glob("*.cfg"))
 def test_every_flagfile_of_ours_asks_something_and_marks_all_its_settings(path):
     found = read_flagfile(path.stem)
     assert found.title and found.question.endswith("?")
-    shown = {"experiment", "figures"}
+    shown = {"experiment", "experiments", "figures"}
     assert set(found.marks) == set(found.values)
     assert {m for f, m in found.marks.items() if f not in shown} <= {"paper", "inferred", "ours"}
