@@ -22,7 +22,8 @@ def main(arguments: list[str]) -> int:
     """Runs the command line and returns the exit status.
 
     0: done. 1: the system failed (a full disk). 2: wrong input. 3: training
-    failed. 75: stopped by SIGTERM, to be continued. 130: interrupted.
+    failed. 4: a network did not fit, see --require_fit. 75: stopped by SIGTERM,
+    to be continued. 130: interrupted.
     """
     try:
         config, given = cli.parse(arguments)
@@ -37,7 +38,11 @@ def main(arguments: list[str]) -> int:
         elif config.run.experiments:
             return carry_out_program(config, given)
         elif (config.run.mode == "draw" or train(config)) and not config.run.dry_run:
-            draw(workdir, config.run.figures if "figures" in given else None)
+            draw(
+                workdir,
+                config.run.figures if "figures" in given else None,
+                config.run.require_fit if "require_fit" in given else None,
+            )
     except (UsageError, Preempted, OSError, KeyboardInterrupt) as error:
         return tell(error)
     return 0
@@ -93,10 +98,13 @@ def train(config) -> bool:
     return run(config)
 
 
-def draw(workdir, figures=None) -> None:
+def draw(workdir, figures=None, require_fit=None) -> None:
     from rl_keras.figures.drawing import draw_all
+    from rl_keras.figures.fit import check_fit
+    from rl_keras.storage import RunDirectory
 
-    sys.stdout.write(draw_all(workdir, figures))
+    sys.stdout.write(draw_all(workdir, figures, require_fit))
+    check_fit(RunDirectory(workdir), require_fit)
 
 
 def report(workdir) -> None:

@@ -8,18 +8,20 @@ import math
 import re
 
 from rl_keras.config import ExperimentConfig, all_settings, to_values
+from rl_keras.data_checks import check_data
 from rl_keras.errors import UsageError
 
 # Model settings that each builder takes, besides init_scale and batch_normalization.
 MODEL_SETTINGS = {
-    "simple_cnn": ("filters", "kernel_size", "padding", "units"),
-    "mlp": ("widths",),
+    "simple_cnn": ("filters", "kernel_size", "padding", "units", "dropout"),
+    "mlp": ("widths", "dropout"),
     "cnn3": ("conv_filters", "kernel_size", "padding", "dense_units"),
-    "vgg16": ("width", "last_width", "dense_units"),
+    "vgg16": ("width", "last_width", "dense_units", "dropout"),
     "resnet18": ("stem", "width"),
     "wide_resnet": ("depth", "widen", "stem_filters", "stem_kernel_size"),
-    "small_inception": ("width",),
-    "small_alexnet": ("width",),
+    "small_inception": ("width", "dropout"),
+    "small_alexnet": ("width", "dropout"),
+    "linear": ("random_filters", "kernel_size"),
 }
 
 
@@ -33,10 +35,15 @@ def check_config(config: ExperimentConfig) -> None:
     _check_lists(config)
     _check_transfer(config)
     _check_model(config)
-    _check_data(config)
+    check_data(config)
     for prefix in ("upstream", "downstream"):
         _check_stage(prefix, getattr(config, prefix))
         _check_schedules(prefix, config)
+    if config.measure.feature_alignment and config.measure.alignment_layers == ("none",):
+        raise UsageError(
+            "--feature_alignment looks at the filters of --alignment_layers; name some there. "
+            "Received: --alignment_layers=none"
+        )
     if len(config.upstream.labels) != 1:
         raise UsageError(
             "--upstream_labels takes one label map, since all starts share the upstream stage. "
@@ -49,6 +56,17 @@ def check_config(config: ExperimentConfig) -> None:
                 f"Received: --strategy={config.run.strategy}"
             )
     _check_multi_worker(config)
+    upstream = config.upstream
+    fits = config.model.model == "linear" and upstream.loss == "squared_error"
+    if config.measure.minimum_norm and not (fits and config.transfer.starts == ("none",)):
+        raise UsageError(
+            "--minimum_norm needs --model=linear, --upstream_loss=squared_error and --starts=none. "
+            f"Received: {config.model.model}, {upstream.loss}, {','.join(config.transfer.starts)}"
+        )
+    if config.run.require_fit > 1:
+        raise UsageError(
+            f"--require_fit is an accuracy from 0 to 1. Received: {config.run.require_fit}"
+        )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", config.run.experiment):
         raise UsageError(
             "--experiment must be a plain name of letters, digits, '_', '-' and '.'. "
@@ -136,6 +154,8 @@ def _check_model(config):
     for name in ("init_scale", "width", "last_width"):
         if getattr(model, name) <= 0:
             raise UsageError(f"--{name} must be positive. Received: {getattr(model, name)}")
+    if not 0 <= model.dropout < 1:
+        raise UsageError(f"--dropout must be at least 0 and below 1. Received: {model.dropout}")
     if len(model.conv_filters) != 3:
         raise UsageError(
             "--conv_filters must be three numbers. "
@@ -149,36 +169,6 @@ def _check_model(config):
         raise UsageError(
             "--batch_normalization must be local, synchronized or auto for "
             f"--model={model.model}, whose units begin with one. Received: none"
-        )
-
-
-def _check_data(config):
-    data = config.data
-    if data.dataset == "gaussian":
-        if not data.gaussian_variances:
-            raise UsageError(
-                "--dataset=gaussian needs --gaussian_variances, one for each input dimension. "
-                "Received: none"
-            )
-        if data.scaling != "none":
-            raise UsageError(
-                "--dataset=gaussian has its scale in --gaussian_variances and needs "
-                f"--scaling=none. Received: {data.scaling}"
-            )
-        if data.image_size:
-            raise UsageError(
-                "--image_size has no effect on --dataset=gaussian, whose examples are vectors; "
-                f"remove it. Received: {data.image_size}"
-            )
-    elif data.gaussian_variances or data.gaussian_rotation:
-        flag = "variances" if data.gaussian_variances else "rotation"
-        raise UsageError(
-            f"--gaussian_{flag} has no effect without --dataset=gaussian. "
-            f"Received: --dataset={data.dataset}"
-        )
-    if any(variance <= 0 for variance in data.gaussian_variances):
-        raise UsageError(
-            f"--gaussian_variances must be positive. Received: {min(data.gaussian_variances)}"
         )
 
 

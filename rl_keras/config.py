@@ -14,9 +14,11 @@ from typing import Any
 
 from rl_keras.errors import UsageError
 from rl_keras.sections import (
+    AUGMENTATIONS,
     CORRUPTION_KINDS,
     FIGURES,
     FIRST_LAYER_STARTS,
+    INPUT_CORRUPTIONS,
     LABEL_MAPS,
     OPTIMIZERS,
     SCALINGS,
@@ -31,9 +33,11 @@ from rl_keras.sections import (
 )
 
 __all__ = [
+    "AUGMENTATIONS",
     "CORRUPTION_KINDS",
     "FIGURES",
     "FIRST_LAYER_STARTS",
+    "INPUT_CORRUPTIONS",
     "LABEL_MAPS",
     "OPTIMIZERS",
     "SCALINGS",

@@ -26,6 +26,12 @@ class TrainingError(UsageError):
     status = 3
 
 
+class NotFittedError(UsageError):
+    """A run went to its end, but a network did not fit what it had to memorise."""
+
+    status = 4
+
+
 class Preempted(Exception):
     """The machine asked for an end; the state is saved and the same command goes on."""
 

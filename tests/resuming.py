@@ -25,6 +25,21 @@ VARIANTS = {
         "--keep_filters",
     ],
     "replicas": ["--strategy=mirrored", "--num_logical_cpus=2"],
+    "regularised": [
+        "--crop_size=24",
+        "--upstream_augmentation=full",
+        "--downstream_augmentation=crop",
+        "--upstream_weight_decay=0.01",
+        "--dropout=0.3",
+        "--strategy=mirrored",
+        "--num_logical_cpus=2",
+    ],
+    "corrupted": [
+        "--crop_size=24",
+        "--input_corruption=random_pixels",
+        "--max_resident_mb=0",
+        "--dropout=0.3",
+    ],
 }
 
 

@@ -76,6 +76,18 @@ BAD = [
     ),
     ({"gaussian_variances": (1.0,)}, "--gaussian_variances has no effect without"),
     ({"gaussian_rotation": 1}, "--gaussian_rotation has no effect without"),
+    ({"gaussian_counts": (1,)}, "--gaussian_counts has no effect without"),
+    ({"gaussian_counts": (0,)}, "--gaussian_counts must be at least 1. Received: 0"),
+    (
+        {
+            "dataset": "gaussian",
+            "scaling": "none",
+            "gaussian_variances": (9.0, 1.0),
+            "gaussian_counts": (4,),
+        },
+        "--gaussian_counts must have a number for each of the 2 --gaussian_variances. Received: 1",
+    ),
+    ({"null_draws": -1}, "--null_draws must be at least 0. Received: -1"),
     (
         {"dataset": "gaussian", "scaling": "none", "gaussian_variances": (1.0, -2.0)},
         "--gaussian_variances must be positive. Received: -2.0",

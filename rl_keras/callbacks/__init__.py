@@ -3,13 +3,17 @@
 from rl_keras.callbacks.accuracy import IntervalLoss, ProbeAccuracy
 from rl_keras.callbacks.activations import ActivationTracker
 from rl_keras.callbacks.alignment import CovarianceAlignment
+from rl_keras.callbacks.features import FeatureAlignmentTracker
+from rl_keras.callbacks.ledger import MemorisationTracker
 from rl_keras.callbacks.schedules import Schedule, every, logarithmic
 from rl_keras.callbacks.writers import MetricLog, TensorBoardWriter
 
 __all__ = [
     "ActivationTracker",
     "CovarianceAlignment",
+    "FeatureAlignmentTracker",
     "IntervalLoss",
+    "MemorisationTracker",
     "MetricLog",
     "ProbeAccuracy",
     "Schedule",

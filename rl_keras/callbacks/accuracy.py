@@ -60,16 +60,25 @@ class ProbeAccuracy(Measurement):
         self._predict = forward(self.model)
 
     def measure(self, step):
-        accuracy = float(np.mean(self._predicted() == self.labels))
+        predicted = predicted_classes(self._predict, self.inputs, self.batch_size)
+        accuracy = float(np.mean(predicted == self.labels))
         self.write_scalar(step, f"{self.name}/accuracy", accuracy)
         return {"accuracy": accuracy}
 
-    def _predicted(self):
-        starts = range(0, len(self.inputs), self.batch_size)
-        outputs = (self._predict(self.inputs[i : i + self.batch_size]) for i in starts)
-        return np.concatenate(
-            [np.argmax(keras.ops.convert_to_numpy(output), axis=-1) for output in outputs]
-        )
+
+def predicted_classes(predict, inputs: np.ndarray, batch_size: int) -> np.ndarray:
+    """Returns the class of the largest output for each of the inputs, an integer array `(n,)`.
+
+    Args:
+        predict: from `capture.forward`.
+        inputs: array `(n, ...)`, scaled as in training.
+        batch_size: examples in a forward pass.
+    """
+    starts = range(0, len(inputs), batch_size)
+    outputs = (predict(inputs[i : i + batch_size]) for i in starts)
+    return np.concatenate(
+        [np.argmax(keras.ops.convert_to_numpy(output), axis=-1) for output in outputs]
+    )
 
 
 class IntervalLoss(Measurement):

@@ -72,10 +72,7 @@ class ActivationTracker(Measurement):
 
     def _find_paths(self):
         if self.layers is None:
-            *hidden, head = [*alignable_layers(self.model)] or [None]
-            layers = named_layers(self.model).items()
-            bent = [path for path, layer in layers if _is_nonlinear(layer) and path != head]
-            paths = bent or hidden
+            paths = nonlinear_layers(self.model)
             expected = "a Conv2D or Dense layer before the head"
         else:
             known = named_layers(self.model)
@@ -127,6 +124,17 @@ class ActivationTracker(Measurement):
             fields = {name.removeprefix(f"{path}:"): records[name] for name in names}
             result[path] = structured({"step": records["step"], **fields})
         return result
+
+
+def nonlinear_layers(model: keras.Model) -> list[str]:
+    """Returns the paths of the layers that end in a non-linearity, in order, without the head.
+
+    In a model without any they are all Conv2D and Dense layers but the last.
+    """
+    *hidden, head = [*alignable_layers(model)] or [None]
+    layers = named_layers(model).items()
+    bent = [path for path, layer in layers if _is_nonlinear(layer) and path != head]
+    return bent or hidden
 
 
 def _is_nonlinear(layer):

@@ -1,5 +1,6 @@
 """Does the covariance of a layer's filters share its axes with the covariance of its inputs?"""
 
+import dataclasses
 from collections.abc import Sequence
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 from rl_keras.callbacks.capture import batches_of_inputs, capture, find_layer
 from rl_keras.callbacks.inputs import as_examples, input_of, new_moments
 from rl_keras.callbacks.measurement import Measurement
+from rl_keras.callbacks.null_band import NULL_DRAWS, draws_for, grouped_floor, null_band
 from rl_keras.callbacks.schedules import Schedule
 from rl_keras.callbacks.writers import image_grid
 from rl_keras.science.alignment import (
@@ -15,9 +17,11 @@ from rl_keras.science.alignment import (
     eigenspaces,
     filter_covariance,
     misalignment,
+    random_basis,
     random_basis_misalignment,
     sampling_floor,
 )
+from rl_keras.science.eigenspaces import sampled_eigenspaces
 from rl_keras.science.filters import kernel_to_rows
 from rl_keras.science.patches import PatchMoments
 from rl_keras.science.transfer import transfer_function
@@ -31,10 +35,12 @@ class CovarianceAlignment(Measurement):
 
     At each measurement it records the misalignment of the filter covariance with
     the data's eigenbasis, the same with random orthonormal bases, the value that
-    perfectly aligned filters would show by sampling alone, and the transfer
-    function. Low misalignment says nothing by itself: fresh isotropic filters
-    score the floor in every basis. The evidence of learning is a random basis
-    that rises while the data basis stays at the floor.
+    perfectly aligned filters would show by sampling alone, the band in which these
+    very filters would lie if they were aligned (their signs flipped at random along
+    the data's eigenvectors), and the transfer function. Low misalignment says
+    nothing by itself: fresh isotropic filters score the floor in every basis. The
+    evidence of learning is a random basis that rises while the data basis stays in
+    the band.
 
     Args:
         data: what the layer's input moments are computed from: an array
@@ -44,19 +50,29 @@ class CovarianceAlignment(Measurement):
         schedule: when to measure, such as `every(20)`.
         writers: where scalars and images go as well.
         num_random_bases: random bases to average over.
-        seed: seed of the random bases.
+        seed: seed of the random bases and of the flips.
         max_examples: examples from which the input moments are computed, at most.
         center_filters: subtract the mean filter. The theory gives filters mean
             zero, so by default the second moment is used.
         few_filters: accept a layer with no more filters than input dimensions, to
             pool its filters over runs; its misalignment and floor are NaN.
         keep_filters: record the filters too, to pool them over runs at every step.
+        null_draws: random flips for the band; 0 for none. The cost grows with the cube
+            of the input dimension, so the default is not drawn beyond 100 dimensions;
+            any other number is, see `null_band.draws_for`.
+        group_eigenvalues: take eigenvalues that differ by no more than their sampling
+            error for one, see `eigenspaces.sampled_eigenspaces`. It counts examples, not
+            patches, and takes them for independent. The floor is then that of 200 draws,
+            and random bases are grouped alike.
 
     Attributes:
         records: structured array with fields `step`, `data_basis`, `random_basis`
-            (mean over bases), `random_basis_sd`, `floor`, `weight_norm` and
+            (mean over bases), `random_basis_sd`, `floor`, `weight_norm`, `null_low`,
+            `null_mean`, `null_high` (bounds of 95% of the flips, and their mean),
+            `p_value` (of `data_basis` among the flips) and
             `transfer` `(d,)`, f in the order of descending data eigenvalues; with
-            `keep_filters` also `filters_by_step`, float32 `(num_filters, d)`.
+            `keep_filters` also `filters_by_step`, float32 `(num_filters, d)`. What is
+            undefined or not drawn is NaN.
         spaces: eigenvalues and eigenvectors of the input covariance.
         layer_path: the path of the measured layer.
 
@@ -67,7 +83,8 @@ class CovarianceAlignment(Measurement):
             is not set.
 
     Reference:
-        Maennel et al., NeurIPS 2020, Definitions 1 to 3 and Figures 2 and 4.
+        Maennel et al., NeurIPS 2020, Definitions 1 to 3 and Figures 2 and 4; for the
+        flips see `science.nulls.sign_flip_null`.
 
     Example:
         >>> alignment = CovarianceAlignment(dataset, layer="conv1", schedule=every(50))
@@ -87,6 +104,8 @@ class CovarianceAlignment(Measurement):
         center_filters: bool = False,
         few_filters: bool = False,
         keep_filters: bool = False,
+        null_draws: int = NULL_DRAWS,
+        group_eigenvalues: bool = False,
     ):
         super().__init__(schedule, writers)
         self.data = data
@@ -97,6 +116,8 @@ class CovarianceAlignment(Measurement):
         self.center_filters = center_filters
         self.few_filters = few_filters
         self.keep_filters = keep_filters
+        self.null_draws = null_draws
+        self.group_eigenvalues = group_eigenvalues
         self.layer_path: str | None = None
         self.spaces: Eigenspaces | None = None
 
@@ -108,6 +129,7 @@ class CovarianceAlignment(Measurement):
         self._floor = np.nan
         if self._is_defined:
             self._floor = sampling_floor(num_filters, dim, centered=self.center_filters)
+        self._num_draws = draws_for(self.null_draws, dim) if self._is_defined else 0
         self._basis_seeds = [
             derive_seed(self.seed, "random_basis", number)
             for number in range(self.num_random_bases)
@@ -130,7 +152,7 @@ class CovarianceAlignment(Measurement):
         )
         random, data = [np.nan], np.nan
         if self._is_defined:
-            random = [random_basis_misalignment(cov, seed) for seed in self._basis_seeds]
+            random = [self._random_basis_misalignment(cov, seed) for seed in self._basis_seeds]
             data = misalignment(self.spaces, cov)
         record = {
             "data_basis": data,
@@ -138,9 +160,10 @@ class CovarianceAlignment(Measurement):
             "random_basis_sd": float(np.std(random)),
             "floor": self._floor,
             "weight_norm": float(np.linalg.norm(rows)),
+            **null_band(rows, self.spaces, self._num_draws, self.seed, step, self.center_filters),
         }
         for name, value in record.items():
-            if not np.isnan(value):
+            if np.isfinite(value):
                 self.write_scalar(step, f"alignment/{self.layer_path}/{name}", value)
         transfer = transfer_function(self.spaces, cov).values
         self._write_transfer(step, transfer)
@@ -155,32 +178,45 @@ class CovarianceAlignment(Measurement):
         super().on_train_end(logs)
         self._write_images(self.current_step())
 
+    def _random_basis_misalignment(self, cov, seed):
+        if not self.group_eigenvalues:
+            return random_basis_misalignment(cov, seed)
+        # A coarser grouping lowers the score, so the contrast must have the same.
+        vectors = random_basis(len(cov), seed)
+        return misalignment(dataclasses.replace(self.spaces, vectors=vectors), cov)
+
     def _refresh_spaces(self):
         """Recomputes the input covariance, unless the layer still sees the same inputs."""
         if isinstance(self.data, PatchMoments):
             if self.spaces is None:
-                self._set_moments(self.data)
+                self._set_moments(self.data, self.data.num_examples)
             return
         seen = self._layer_inputs(self._sample)
         if self.spaces is not None and np.array_equal(seen, self._seen):
             return
         self._seen = seen
-        moments = new_moments(self._layer)
+        moments, num_examples = new_moments(self._layer), 0
         for batch in batches_of_inputs(self.data, self.max_examples):
             moments.update(self._layer_inputs(batch))
-        self._set_moments(moments)
+            num_examples += len(batch)
+        self._set_moments(moments, num_examples)
 
     def _layer_inputs(self, batch):
         return as_examples(self._layer, self._read_inputs(batch)[0])
 
-    def _set_moments(self, moments):
-        dim = self.filter_rows().shape[1]
+    def _set_moments(self, moments, num_examples):
+        num_filters, dim = self.filter_rows().shape
         if moments.dim != dim:
             raise ValueError(
                 f"`data` must be the input of layer {self.layer_path!r}, whose filters have {dim} "
                 f"entries. Received: moments of dimension {moments.dim}"
             )
-        self.spaces = eigenspaces(moments.covariance())
+        if not self.group_eigenvalues:
+            self.spaces = eigenspaces(moments.covariance())
+            return
+        self.spaces = sampled_eigenspaces(moments.covariance(), num_examples)
+        if self._is_defined:
+            self._floor = grouped_floor(num_filters, self.spaces, self.center_filters)
 
     def _write_transfer(self, step, transfer):
         ranks = np.unique(np.linspace(1, len(transfer), _SHOWN_RANKS).astype(int))

@@ -151,7 +151,7 @@ def capture(
                 )
         return [reduce(*notes[id(layer)][0]) for layer in layers]
 
-    return _compiled(model, (reduce, *map(id, layers)), read)
+    return compiled(model, (reduce, *map(id, layers)), read)
 
 
 def _wrap_call(layer, notes):
@@ -168,14 +168,19 @@ def _wrap_call(layer, notes):
 
 def forward(model: keras.Model) -> Callable:
     """Returns a compiled function from a batch to the model's outputs in inference mode."""
-    return _compiled(model, "forward", lambda x: model(x, training=False))
+    return compiled(model, "forward", lambda x: model(x, training=False))
 
 
-def _compiled(model, key, function):
-    """Compiles a function of one batch, once for each model and purpose.
+def compiled(model, key, function):
+    """Compiles a function of tensors, once for each model and purpose.
 
     On TensorFlow only; on other backends the function runs as it is. Stages share
     a model, and tracing again for each would cost more than the measurements.
+
+    Args:
+        model: what the function belongs to, and as long as which it is kept.
+        key: hashable; what is compiled under it must always be the same.
+        function: of a batch, or of several tensors.
     """
     if keras.backend.backend() != "tensorflow":
         return function

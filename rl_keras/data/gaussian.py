@@ -2,6 +2,11 @@
 
 Here the covariance of the inputs is known exactly, so theory can be compared
 with a network without estimating anything. There are no true labels.
+
+With two variances, a large one for a few directions and 1 for all others, these are the
+spiked covariates of Ghorbani et al. (NeurIPS 2020, arXiv 2006.13409), of Gaussian blocks
+where theirs are uniform on spheres: `--gaussian_variances=9,1 --gaussian_counts=16,1008
+--gaussian_rotation=1`.
 """
 
 import contextlib

@@ -6,11 +6,11 @@ Nothing here needs TensorFlow.
 """
 
 import dataclasses
-import hashlib
 
 import numpy as np
 
 from rl_keras.config import CORRUPTION_KINDS, LABEL_MAPS
+from rl_keras.data.hashing import hash64
 from rl_keras.errors import UsageError
 
 # Separate hash families, so that the coin of corruption tells nothing of the label drawn.
@@ -98,7 +98,7 @@ class LabelMap:
         if self.kind == "permuted":
             # Ranked by hash, examples take the labels of the examples ranked by id.
             given = np.empty_like(true_labels)
-            by_hash = np.lexsort((ids, _hash64(ids, self.seed, _LABEL_HASH)))
+            by_hash = np.lexsort((ids, hash64(ids, self.seed, _LABEL_HASH)))
             given[by_hash] = true_labels[np.argsort(ids)]
             return given
         if self.corruption_kind == "redraw":
@@ -107,12 +107,12 @@ class LabelMap:
             shift = 1 + self._uniform(ids, self.num_classes - 1)
             replacement = (true_labels + shift) % self.num_classes
         # 53 bits make an exact float64 in [0, 1): never for p = 0, always for p = 1.
-        coin = (_hash64(ids, self.seed, _COIN_HASH) >> np.uint64(11)) * 2.0**-53
+        coin = (hash64(ids, self.seed, _COIN_HASH) >> np.uint64(11)) * 2.0**-53
         return np.where(coin < self.corruption, replacement, true_labels)
 
     def _uniform(self, ids, num_classes):
         # (hash * num_classes) >> 64 without 128-bit integers: the high and low halves apart.
-        hashes, shift = _hash64(ids, self.seed, _LABEL_HASH), np.uint64(32)
+        hashes, shift = hash64(ids, self.seed, _LABEL_HASH), np.uint64(32)
         classes = np.uint64(num_classes)
         carry = ((hashes & np.uint64(2**32 - 1)) * classes) >> shift
         return (((hashes >> shift) * classes + carry) >> shift).astype(np.int64)
@@ -141,12 +141,3 @@ def _as_ids(ids):
     if ids.dtype.kind != "S" or ids.ndim != 1:
         raise ValueError(f"ids must be a bytes array (n,). Received: {ids.dtype} {ids.shape}")
     return ids
-
-
-def _hash64(ids, seed, family):
-    key = str(int(seed)).encode()
-    digests = b"".join(
-        hashlib.blake2b(identity, digest_size=8, key=key, person=family).digest()
-        for identity in ids.tolist()
-    )
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from rl_keras.data.augmentation import Augmentation
 from rl_keras.data.examples import Examples
 from rl_keras.data.options import pipeline_options
 from rl_keras.data.scaling import Scaling
@@ -29,6 +30,7 @@ def train_dataset(
     num_steps: int,
     seed: int,
     start_step: int = 0,
+    augmentation: Augmentation | None = None,
 ) -> tf.data.Dataset:
     """Returns shuffled training batches of examples in memory.
 
@@ -43,6 +45,7 @@ def train_dataset(
         num_steps: batches of the whole training, over all epochs.
         seed: of the order.
         start_step: batches to leave out at the beginning, to resume.
+        augmentation: what happens to the images before they are scaled, if anything.
 
     Returns:
         A dataset of `num_steps - start_step` pairs: float32
@@ -64,12 +67,16 @@ def train_dataset(
         # permutations of neighbouring epochs are alike.
         rows = tf.range(num_rows, dtype=tf.int32)
         rows = tf.random.experimental.stateless_shuffle(rows, seed=[seed, epoch], alg="philox")
-        return tf.data.Dataset.from_tensor_slices(
-            tf.reshape(rows[: num_batches * batch_size], [num_batches, batch_size])
-        )
+        rows = tf.reshape(rows[: num_batches * batch_size], [num_batches, batch_size])
+        if augmentation is None:
+            return tf.data.Dataset.from_tensor_slices((rows,))
+        changes = tf.gather(augmentation.changes(images.shape, epoch), rows)
+        return tf.data.Dataset.from_tensor_slices((rows, changes))
 
-    def batch_of(rows):
-        return scaling(tf.gather(images, rows)), tf.gather(labels, rows)
+    def batch_of(rows, *changes):
+        batch = tf.gather(images, rows)
+        batch = augmentation(batch, *changes) if augmentation else batch
+        return scaling(batch), tf.gather(labels, rows)
 
     rows = _from_step(order_of, num_batches, num_steps, start_step)
     return _finish(rows.map(batch_of, num_parallel_calls=_PARALLEL_BATCHES))
@@ -85,6 +92,7 @@ def streaming_dataset(
     seed: int,
     start_step: int = 0,
     shuffle_buffer: int = 10_000,
+    augmentation: Augmentation | None = None,
 ) -> tf.data.Dataset:
     """Returns training batches of a slice too large for memory.
 
@@ -111,15 +119,20 @@ def streaming_dataset(
         mixed = tf.random.stateless_uniform(
             [], [seed, epoch], minval=0, maxval=2**31 - 1, dtype=tf.int64, alg="philox"
         )
-        shuffled = labelled.shuffle(shuffle_buffer, mixed, reshuffle_each_iteration=False)
+        rows = labelled
+        if augmentation is not None:
+            changes = augmentation.changes((num_rows, *source.image_shape), epoch)
+            changes = tf.data.Dataset.from_tensor_slices(changes)
+            rows = tf.data.Dataset.zip((rows, changes)).map(lambda row, change: (*row, change))
+        shuffled = rows.shuffle(shuffle_buffer, mixed, reshuffle_each_iteration=False)
         return shuffled.batch(batch_size, drop_remainder=True)
 
+    def scaled(images, labels, *changes):
+        images = augmentation(images, *changes) if augmentation else images
+        return scaling(images), labels
+
     batches = _from_step(batches_of, num_batches, num_steps, start_step)
-    return _finish(
-        batches.map(
-            lambda images, labels: (scaling(images), labels), num_parallel_calls=_PARALLEL_BATCHES
-        )
-    )
+    return _finish(batches.map(scaled, num_parallel_calls=_PARALLEL_BATCHES))
 
 
 def eval_dataset(

@@ -5,6 +5,7 @@ compared; so every pipeline takes the same `Scaling` object.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -98,23 +99,36 @@ def fit_scaling(kind: str, images) -> Scaling:
         batches = (batch["image"] for batch in images.batch(256).as_numpy_iterator())
     else:
         batches = (images[start : start + 256] for start in range(0, len(images), 256))
-    return Scaling(kind, *_channel_moments(batches, num_channels))
+    mean, std = channel_moments(batches)
+    if not std.all():
+        raise UsageError(
+            f"Channel {np.flatnonzero(std == 0)[0]} has the same value in every pixel, so it "
+            "cannot be scaled to standard deviation 1; use --scaling=minus_one_one. "
+            "Received: --scaling=standardize"
+        )
+    return Scaling(kind, mean, std)
 
 
-def _channel_moments(batches, num_channels):
+def channel_moments(batches: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation of each channel over all pixels, exactly rounded.
+
+    Args:
+        batches: uint8 arrays `(n, h, w, c)`, at least one.
+
+    Returns:
+        Two float64 arrays `(c,)`.
+
+    Example:
+        >>> channel_moments([np.uint8([[[[1], [3]]]])])
+        (array([2.]), array([1.]))
+    """
     # A histogram of grey levels is exact, streams, and needs no float until the end.
-    counts = np.zeros((num_channels, 256), np.int64)
+    counts = 0
     for batch in batches:
-        for channel in range(num_channels):
-            counts[channel] += np.bincount(batch[..., channel].ravel(), minlength=256)
+        channels = batch.reshape(-1, batch.shape[-1]).T
+        counts += np.array([np.bincount(channel, minlength=256) for channel in channels])
     levels = np.arange(256)
     total, sums, squares = int(counts[0].sum()), counts @ levels, counts @ levels**2
-    constant = np.flatnonzero(counts.max(1) == total)
-    if constant.size:
-        raise UsageError(
-            f"Channel {constant[0]} has the same value in every pixel, so it cannot be scaled to "
-            "standard deviation 1; use --scaling=minus_one_one. Received: --scaling=standardize"
-        )
     # Python's integers do not overflow, and nothing cancels before the last division.
     variances = [
         (total * square - value * value) / total**2

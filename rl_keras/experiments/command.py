@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from rl_keras.callbacks.progress import RunProgress
 from rl_keras.config import ExperimentConfig, to_values
 from rl_keras.experiments.material import Material
+from rl_keras.experiments.memorising import hindrances
 from rl_keras.experiments.multi_worker import Workers, part_of_run
 from rl_keras.experiments.plan import describe, make_plan
 from rl_keras.experiments.preemption import stop_on_sigterm
@@ -58,6 +59,9 @@ def carry_out(
     sources: dict = {}
     with workers.chief_first():  # it may have to prepare the data
         plans = {name: _plans(config, strategy, sources) for name, config in configs.items()}
+    if workers.is_chief:
+        warnings = (hindrances(plan.config) for own in plans.values() for plan in own)
+        sys.stderr.writelines(f"warning: {line}\n" for lines in warnings for line in lines)
     if first.run.dry_run:
         for own in plans.values():
             sys.stdout.writelines(f"{describe(plan)}\n" for plan in own)

@@ -7,6 +7,7 @@ import numpy as np
 
 from rl_keras.callbacks.capture import alignable_layers
 from rl_keras.callbacks.inputs import new_moments
+from rl_keras.data.augmentation import Augmentation
 from rl_keras.data.examples import Examples, decoded_bytes, load_examples
 from rl_keras.data.label_table import LabelTable, label_table, load_labels, save_labels
 from rl_keras.data.labels import LabelMap
@@ -23,7 +24,7 @@ from rl_keras.errors import UsageError
 from rl_keras.experiments.plan import Plan, StagePlan
 from rl_keras.science.patches import PatchMoments
 from rl_keras.seeds import derive_seed
-from rl_keras.storage import RunDirectory
+from rl_keras.storage import RunDirectory, stage_keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,17 +56,25 @@ class Material:
         has_arms = bool(config.transfer.arms)
         self.downstream = self._read(config.downstream.split) if has_arms else self.upstream
         self.test = self._read(config.data.test_split)
+        # What is augmented is cut out of whole images; everything else sees their centres.
+        self._whole = {
+            key.stage: self._read(getattr(config, key.stage).split, plan.source.original, first=0)
+            for key in stage_keys(config)
+            if getattr(config, key.stage).augmentation != "none"
+        }
         self.scaling: Scaling = self._fit_scaling()
         self._tables: dict[tuple, LabelTable] = {}
         self._moments: dict[str, PatchMoments] = {}
 
-    def _read(self, spec) -> Slice:
-        source, config = self.plan.source, self.plan.config
-        limit = max(config.measure.moment_examples, config.measure.probe_examples)
-        key = (config.data, spec, limit)
+    def _read(self, spec, source=None, first=None) -> Slice:
+        source, config = source or self.plan.source, self.plan.config
+        measure, most = config.measure, config.data.max_resident_mb
+        limit = max(measure.moment_examples, measure.probe_examples, measure.keep_representations)
+        limit = limit if first is None else first
+        key = (source, most, spec, limit)  # plans with the same images share the source
         if key not in self._slices:
             num = num_examples(source, spec)
-            if decoded_bytes(source, spec) <= config.data.max_resident_mb * 2**20:
+            if decoded_bytes(source, spec) <= most * 2**20:
                 examples = load_examples(source, spec)
                 self._slices[key] = Slice(spec, num, examples, examples)
             else:
@@ -131,17 +140,24 @@ class Material:
     def train_dataset(self, stage: StagePlan, start_step: int = 0):
         """Returns the batches of a stage from a step on, the same for all starts of a seed."""
         data, settings = self.slice_of(stage), stage.settings
+        source, augmentation = self.plan.source, None
+        if settings.augmentation != "none":
+            data, source = self._whole[stage.key.stage], source.original
+            seed = derive_seed(stage.key.seed, "augmentation", stage.key.stage)
+            size = self.plan.config.data.crop_size
+            augmentation = Augmentation(settings.augmentation, size, seed)
         table = self.labels(stage)
         order = derive_seed(stage.key.seed, "order", stage.key.stage)
         common = (self.scaling, settings.batch_size, stage.num_steps, order, start_step)
         if data.examples is not None:
-            return train_dataset(data.examples, table.given, *common)
+            return train_dataset(data.examples, table.given, *common, augmentation=augmentation)
         return streaming_dataset(
-            self.plan.source,
+            source,
             data.spec,
             table.given,
             *common,
             shuffle_buffer=self.plan.config.data.shuffle_buffer,
+            augmentation=augmentation,
         )
 
     def eval_dataset(self, stage: StagePlan, test: bool):

@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_keras.callbacks.capture import alignable_layers
 from rl_keras.config import ExperimentConfig, StageConfig
+from rl_keras.data.changed_source import change_source
 from rl_keras.data.slices import check_disjoint, num_examples
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
@@ -69,18 +70,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
     Raises:
         UsageError: for every contradiction between settings, data and model.
     """
-    sources = {} if sources is None else sources
-    if config.data not in sources:
-        sources[config.data] = open_source(
-            config.data.dataset,
-            data_dir=config.data.data_dir or None,
-            download=config.data.download,
-            variances=config.data.gaussian_variances,
-            num_examples=config.data.gaussian_examples,
-            image_size=config.data.image_size,
-            rotation=config.data.gaussian_rotation,
-        )
-    source = sources[config.data]
+    source = _opened({} if sources is None else sources, config)
     specs = {"upstream_split": config.upstream.split, "test_split": config.data.test_split}
     if config.transfer.arms:
         specs["downstream_split"] = config.downstream.split
@@ -88,7 +78,10 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
     stages = tuple(_stage(key, getattr(config, key.stage), source) for key in stage_keys(config))
     for stage in stages:
         _check_stage(stage, config, num_replicas)
+        _check_crop(stage, source)
     model = build_model(config.model, source.image_shape, stages[-1].head_units, seed=0)
+    if config.measure.minimum_norm:
+        _check_minimum_norm(model, stages[0].num_examples)
     return Plan(
         config=config,
         source=source,
@@ -98,6 +91,30 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
         num_parameters=model.count_params(),
         multiplications=_multiplications(model),
     )
+
+
+def _opened(sources, config):
+    """The data set as the network gets it, one object for all plans that want the same."""
+    data = config.data
+    arguments = {
+        "name": data.dataset,
+        "data_dir": data.data_dir or None,
+        "download": data.download,
+        "variances": data.input_variances,
+        "num_examples": data.gaussian_examples,
+        "image_size": data.image_size,
+        "rotation": data.gaussian_rotation,
+    }
+    key = tuple(arguments.values())
+    if key not in sources:
+        sources[key] = open_source(**arguments)
+    original, split = sources[key], config.upstream.split
+    # Gaussian pixels have the moments of the upstream slice.
+    own = (data, split if data.input_corruption == "gaussian" else "")
+    if own not in sources:
+        check_disjoint(original, {"upstream_split": split})  # refuses what is no slice
+        sources[own] = change_source(original, data, split)
+    return sources[own]
 
 
 def label_classes(labels: str, settings: StageConfig, source) -> int:
@@ -115,6 +132,15 @@ def label_classes(labels: str, settings: StageConfig, source) -> int:
             f"Received: {labels}"
         )
     return source.num_classes
+
+
+def _check_minimum_norm(model, num_examples):
+    dim = model.get_layer("head").kernel.shape[0]
+    if num_examples >= dim:
+        raise UsageError(
+            f"--minimum_norm needs more inputs to the last layer than examples, {num_examples}; "
+            f"take fewer examples, or more --random_filters. Received: {dim} inputs"
+        )
 
 
 def _stage(key, settings, source):
@@ -157,6 +183,17 @@ def _check_stage(stage, config, num_replicas):
                 f"({stage.settings.epochs} epochs of {stage.steps_per_epoch}). "
                 f"Received: {getattr(measure, flag)}"
             )
+
+
+def _check_crop(stage, source):
+    if stage.settings.augmentation != "crop":
+        return
+    whole, crop = source.original.image_shape, source.image_shape
+    if whole == crop:
+        raise UsageError(
+            f"--{stage.key.stage}_augmentation=crop needs images larger than --crop_size. "
+            f"Received: --crop_size={crop[0]} for images of {whole[0]}x{whole[1]}"
+        )
 
 
 def _multiplications(model):

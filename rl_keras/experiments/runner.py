@@ -174,7 +174,7 @@ class Experiment:
             Preempted: if the machine asked for an end; the stage's state is saved.
         """
         trainer = self._trainer(stage)
-        trainer.reset(weights)
+        trainer.reset(weights, derive_seed(stage.key.seed, "dropout", stage.key.stage))
         self.workers.share(self.directory.checkpoints_path(stage.key), "step-*.npz")
         return train_stage(
             stage, trainer, self.material, self.directory, self.progress, self.stop_requested
@@ -193,6 +193,8 @@ class Experiment:
             rate if isinstance(rate, float) else str(rate.get_config()),
             settings.optimizer,
             settings.momentum,
+            settings.weight_decay,
+            settings.loss,
             settings.steps_per_execution,
         )
         if key not in self._trainers:

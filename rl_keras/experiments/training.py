@@ -7,6 +7,8 @@ import tensorflow as tf
 from rl_keras.config import ExperimentConfig, StageConfig
 from rl_keras.experiments.transforms import Weights
 from rl_keras.models import build_model
+from rl_keras.models.losses import make_loss
+from rl_keras.seeds import derive_seed
 
 
 def fresh_weights(
@@ -56,9 +58,10 @@ def make_optimizer(stage: StageConfig, rate) -> keras.optimizers.Optimizer:
         >>> make_optimizer(StageConfig(optimizer="adam", momentum=0.8), 0.001).beta_1
         0.8
     """
+    settings = {"weight_decay": stage.weight_decay or None}
     if stage.optimizer == "adam":
-        return keras.optimizers.Adam(rate, beta_1=stage.momentum)
-    return keras.optimizers.SGD(rate, momentum=stage.momentum)
+        return keras.optimizers.Adam(rate, beta_1=stage.momentum, **settings)
+    return keras.optimizers.SGD(rate, momentum=stage.momentum, **settings)
 
 
 class Trainer:
@@ -98,7 +101,7 @@ class Trainer:
             optimizer.build(self.model.trainable_variables)
             self.model.compile(
                 optimizer=optimizer,
-                loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                loss=make_loss(stage.loss),
                 metrics=["accuracy"],
                 steps_per_execution=stage.steps_per_execution,
             )
@@ -111,8 +114,12 @@ class Trainer:
         self._others = [v for v in self.model.variables if id(v) not in weights | metrics]
         self._initial_others = [variable.numpy() for variable in self._others]
 
-    def reset(self, weights: Weights) -> None:
+    def reset(self, weights: Weights, seed: int = 0) -> None:
         """Assigns these weights and clears the optimiser's state.
+
+        Args:
+            weights: by variable path.
+            seed: of dropout; each layer derives its own by name, and starts to count.
 
         Raises:
             KeyError: if a variable of the model is missing.
@@ -125,6 +132,11 @@ class Trainer:
                     variable.assign(np.zeros(variable.shape, variable.dtype))
             for variable, value in zip(self._others, self._initial_others, strict=True):
                 variable.assign(value)
+            for layer in self.model.layers:
+                if isinstance(layer, keras.layers.Dropout):
+                    state = layer.seed_generator.state
+                    own = derive_seed(seed, "dropout", layer.name)
+                    state.assign(np.array([own, 0], state.dtype))
 
     def read_state(self) -> list[np.ndarray]:
         """Returns all that training changes: weights, seed state, optimiser."""

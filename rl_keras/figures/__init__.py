@@ -23,6 +23,14 @@ ACROSS_VARIANTS = frozenset(
         "widths",
         "activations",
         "proposition1",
+        "memorisation",
+        "feature_alignment",
+        "similarity",
+        "energy_profile",
+        "label_noise",
+        "corruption",
+        "convergence",
+        "interpolation",
     }
 )
 

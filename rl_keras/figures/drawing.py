@@ -2,17 +2,21 @@
 
 from rl_keras.figures import ACROSS_VARIANTS, FIGURES
 from rl_keras.figures.depth_table import depth_rows, depth_table
+from rl_keras.figures.fit import fit_text
 from rl_keras.figures.reading import read_variants
 from rl_keras.figures.table import paired_table, summary_table
 from rl_keras.storage import RunDirectory, write_table
 
 
-def draw_all(workdir: str, figures: tuple[str, ...] | None = None) -> str:
+def draw_all(
+    workdir: str, figures: tuple[str, ...] | None = None, require_fit: float | None = None
+) -> str:
     """Draws the figures of a run and returns what to print.
 
     Args:
         workdir: folder of the run.
         figures: names of figures; those of the stored settings if not given.
+        require_fit: see `fit.unfitted`; likewise.
 
     Raises:
         UsageError: if the folder holds no run, or no finished stage.
@@ -26,6 +30,7 @@ def draw_all(workdir: str, figures: tuple[str, ...] | None = None) -> str:
         differences = paired_table(rows)
         lines += [differences, ""] if differences else []
         lines += _depths(run, rows)
+        lines += fit_text(run, require_fit)
     for name in config.run.figures if figures is None else figures:
         for folder in _folders(name, run, config):
             paths, more = FIGURES[name](folder)

@@ -8,6 +8,7 @@ import numpy as np
 
 from rl_keras.config import ExperimentConfig, split_arm
 from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.nulls import null_curves
 from rl_keras.figures.reading import Results, chance_level
 
 _SMALLEST = 1e-10  # eigenvalues below this share of the largest are rounding
@@ -67,7 +68,7 @@ def misalignment(results: Results) -> list[Curve]:
     """Returns the misalignment of the first measured layer upstream, and what to compare it with.
 
     Bounds are 95% intervals of the mean over seeds; those of `random_basis` are one
-    standard deviation over random bases and seeds.
+    standard deviation over random bases and seeds. The null is that of `nulls.null_curves`.
     """
     keys = results.keys("upstream", results.config.upstream.labels[0])
     curves = []
@@ -80,6 +81,7 @@ def misalignment(results: Results) -> list[Curve]:
                 if name == "random_basis":
                     curve = _with_spread(curve, results.stack(keys, prefix, "random_basis_sd")[2])
                 curves.append(curve)
+        curves += null_curves(results, keys, layer)
     return curves
 
 

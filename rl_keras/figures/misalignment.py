@@ -2,9 +2,15 @@
 
 A panel for each variant of the run, all at one scale: the misalignment of the first layer
 with the eigenvectors of the data, with random orthonormal bases, and the value that
-perfectly aligned filters would show by sampling alone. Fresh filters score that floor in
-every basis, so the evidence is the contrast: the basis of the data stays at the floor while
+perfectly aligned Gaussian filters would show by sampling alone. Fresh filters score that
+floor in every basis, so the evidence is the contrast: the basis of the data stays low while
 random bases rise.
+
+Training makes the tails of the filters heavier than a Gaussian's, and they alone raise the
+score. The grey band keeps them: 95% of what the same filters score when each is flipped at
+random along each eigenvector of the data. It takes the filters of a run for independent,
+which they are not quite: they may lie below it, too, and only what lies above speaks against
+alignment. From five seeds on the small print has a p-value for which whole runs are flipped.
 
 Flagfile: flags/fig2_misalignment_cpu.cfg, and any other with --figures=misalignment.
 
@@ -15,6 +21,7 @@ Reference:
 from pathlib import Path
 
 from rl_keras.figures import across, measured, panels, style
+from rl_keras.figures.nulls import p_value_text
 from rl_keras.figures.reading import Results, read_variants
 from rl_keras.storage import RunDirectory
 
@@ -25,7 +32,8 @@ def rows(run: RunDirectory) -> list[dict]:
     """Returns the plotted numbers, as `across.rows` lays them out.
 
     Bounds are 95% intervals of the mean over seeds; those of `random_basis` are one
-    standard deviation over random bases and seeds.
+    standard deviation over random bases and seeds. The band of aligned filters, `null`, and
+    the p-values are those of `nulls.null_curves`.
     """
     found = read_variants(run, stage="upstream")
     return across.rows({n: measured.misalignment(r) for n, r in found.items()}, found)
@@ -37,7 +45,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
     curves = {name: measured.misalignment(results) for name, results in found.items()}
     every = [curve for own in curves.values() for curve in own]
     with style.context():
-        figure, axes = style.subplots(len(found), rows=[(2.2, 0.95)])
+        figure, axes = style.subplots(len(found), rows=[(2.2, style.legend_space(4, 2))])
         for ax, (name, results) in zip(axes[0], found.items(), strict=True):
             labels = results.config.upstream.labels[0]
             panels.misalignment(
@@ -50,7 +58,9 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
             )
         _share_heights([ax for ax, own in zip(axes[0], curves.values(), strict=True) if own])
         sizes = dict.fromkeys(filter(None, map(_sizes, found.values())))
-        style.finish(figure, axes.flat, " ".join([across.small_print(run, found), *sizes]))
+        text = " ".join([across.small_print(run, found), *sizes])
+        text += "".join(p_value_text(own, name) for name, own in curves.items())
+        style.finish(figure, axes.flat, text)
         paths = style.save(figure, run, NAME, across.rows(curves, found))
         return paths, across.notes(run, found)
 

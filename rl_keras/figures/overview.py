@@ -18,6 +18,7 @@ import numpy as np
 
 from rl_keras.figures import measured, panels, style
 from rl_keras.figures.curves import Curve, mean_curve, to_rows
+from rl_keras.figures.nulls import p_value_text
 from rl_keras.figures.reading import Results, footer
 from rl_keras.storage import RunDirectory, StageKey
 
@@ -29,7 +30,8 @@ def rows(run: RunDirectory) -> list[dict]:
 
     The panels are `accuracy`, `misalignment`, `activity` and `transfer`. Bounds
     are 95% intervals of the mean over seeds; those of `random_basis` are one
-    standard deviation over random bases and seeds.
+    standard deviation over random bases and seeds; `null`, the band of aligned filters, and
+    the p-values are those of `nulls.null_curves`.
     """
     results = Results(run)
     return to_rows(_curves(results), results.config.run.seeds)
@@ -48,7 +50,8 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         logarithmic = results.config.measure.measure_schedule == "logarithmic"
         panels.misalignment(axes[0, -1], upstream, _of("misalignment", curves), logarithmic)
         panels.transfer(axes[1, -1], upstream, _of("transfer", curves))
-        style.finish(figure, axes.flat, footer(results) + measured.depth_text(results))
+        text = footer(results) + measured.depth_text(results) + p_value_text(curves)
+        style.finish(figure, axes.flat, text)
         table = to_rows(curves, results.config.run.seeds)
         return style.save(figure, run, NAME, table), results.notes
 

@@ -14,11 +14,12 @@ TEST_NOTE = "thin, hollow: test probe"
 RARE = 0.01  # a unit that responds to a smaller share of its inputs is rarely active
 LOWEST = 1e-3  # end of the axis of activity
 _WIDE_RANGE = 20  # ratio of largest to smallest misalignment that asks for a logarithmic axis
-_BASES = {
-    "random_basis": (style.MIDDLE, "random bases (± 1 sd)", 1),
+_BASES = {  # short names first, for the columns of the legend
     "data_basis": (style.LAST, "basis of the data", style.MIN_SEEDS),
-    "floor": (style.REFERENCE, "sampling floor (mean)", 1),
+    "floor": (style.REFERENCE, "sampling floor", 1),
+    "random_basis": (style.MIDDLE, "random bases (± 1 sd)", 1),
 }
+_NULL = "aligned filters (sign flips), 95%"
 
 
 def accuracy(
@@ -95,21 +96,25 @@ def misalignment(
     Args:
         ax: the panel.
         labels: kind of labels upstream.
-        curves: those of `measured.misalignment`.
+        curves: those of `measured.misalignment`; its p-values are left out.
         logarithmic_steps: whether the steps are.
         title: what stands before the kind of labels.
         others: curves of other panels, which are to have the same kind of axis.
     """
     ax.set_title(f"{title}{style.LABELS[labels]}")
+    curves, others = ([c for c in own if not math.isnan(c.x[0])] for own in (curves, others))
     if not curves:
         return style.empty(ax, "alignment: not measured")
     values = np.concatenate([curve.mean for curve in (*curves, *others)])
     is_wide = values.min() > 0 and values.max() > _WIDE_RANGE * values.min()
     minimum = 0.7 * values.min() if is_wide else -math.inf
-    for curve in curves:
-        layer, _, name = curve.quantity.rpartition("/")
-        look, text, min_seeds = _BASES[name]
-        style.band(ax, curve, look, text, minimum, min_seeds)
+    found = {curve.quantity.rpartition("/")[2]: curve for curve in curves}
+    for name, (look, text, min_seeds) in _BASES.items():
+        if name in found:
+            style.band(ax, found[name], look, text, minimum, min_seeds)
+    if "null" in found:
+        style.region(ax, found["null"], _NULL, minimum)
+    layer = curves[0].quantity.rpartition("/")[0]
     if minimum > 0:
         ax.set_yscale("log")
         ax.set_ylim(bottom=minimum)

@@ -121,7 +121,7 @@ def published(config: ExperimentConfig) -> Published | None:
     """
     data, model, labels = config.data, config.model, config.upstream.labels[0]
     if (data.dataset, model.model, labels) == ("gaussian", "mlp", "random"):
-        own = np.sqrt(np.sort(data.gaussian_variances))
+        own = np.sqrt(np.sort(data.input_variances))
         for deviations, widths, panel in _SYNTHETIC:
             is_same = len(own) == len(deviations) and np.allclose(own, deviations)
             if is_same and model.widths == widths:

@@ -161,6 +161,20 @@ def band(
         ax.plot(curve.x, seeds, color=look.color, linewidth=0.5, alpha=0.7)
 
 
+def region(ax: Axes, curve: Curve, label: str, minimum: float = -np.inf) -> None:
+    """Draws the bounds of a curve as a grey region behind all lines, with an edge for grey print.
+
+    Args:
+        ax: the panel.
+        curve: the numbers; its mean is not drawn.
+        label: text of the legend.
+        minimum: what lies below is drawn here, for logarithmic axes.
+    """
+    low, high = (np.maximum(bound, minimum) for bound in (curve.low, curve.high))
+    look = {"facecolor": "0.86", "edgecolor": "0.6", "linewidth": 0.5, "zorder": 0.5}
+    ax.fill_between(curve.x, low, high, label=label, **look)
+
+
 def thin(ax: Axes, curve: Curve, look: Look) -> None:
     """Draws the mean alone, thin and with hollow markers: the companion of a band."""
     line = {"color": look.color, "linestyle": look.line, "marker": look.marker}

@@ -8,6 +8,7 @@ from rl_keras.errors import UsageError
 from rl_keras.models.cnn3 import cnn3
 from rl_keras.models.finite_sample import finite_sample_network
 from rl_keras.models.initializers import ScaledHeNormal
+from rl_keras.models.linear import linear
 from rl_keras.models.local_response import LocalResponseNormalization
 from rl_keras.models.mlp import mlp
 from rl_keras.models.resnet18 import resnet18
@@ -24,6 +25,7 @@ __all__ = [
     "build_model",
     "cnn3",
     "finite_sample_network",
+    "linear",
     "mlp",
     "resnet18",
     "simple_cnn",
@@ -42,6 +44,7 @@ BUILDERS = {
     "wide_resnet": wide_resnet,
     "small_inception": small_inception,
     "small_alexnet": small_alexnet,
+    "linear": linear,
 }
 
 
@@ -62,7 +65,7 @@ def build_model(
     settings = {name: getattr(config, name) for name in MODEL_SETTINGS[config.model]}
     if config.batch_normalization != "auto":
         settings["batch_normalization"] = config.batch_normalization
-    if config.model != "mlp":
+    if config.model != "mlp" and (config.model != "linear" or config.random_filters):
         _check_image(config, input_shape)
     return BUILDERS[config.model](
         input_shape=input_shape,

@@ -95,6 +95,24 @@ def normalize_relu(x, layer, batch_normalization, scale=True):
     return keras.layers.ReLU(name=f"{layer}_relu")(x)
 
 
+def drop(x, rate: float, layer: str, seed: int):
+    """Drops a share of the values while training, by the layer `LAYER_dropout`; none at rate 0.
+
+    Its seed is a function of the root seed and its name, its counter a variable of the
+    model. Replicas count alike, so the first example of each has the same units dropped.
+
+    Args:
+        x: any tensor.
+        rate: share dropped, at least 0 and below 1; the others grow to keep the mean.
+        layer: name of the layer that they come from.
+        seed: root seed.
+    """
+    if not rate:
+        return x
+    seed = derive_seed(seed, "dropout", f"{layer}_dropout")
+    return keras.layers.Dropout(rate, seed=seed, name=f"{layer}_dropout")(x)
+
+
 def logits(x, classes, init):
     """Applies the last layer, `head`."""
     return keras.layers.Dense(classes, kernel_initializer=init("head"), name="head")(x)

@@ -2,7 +2,7 @@
 
 import keras
 
-from rl_keras.models.layers import dense_relu, finished, kernel_initializers, logits
+from rl_keras.models.layers import dense_relu, drop, finished, kernel_initializers, logits
 
 
 def mlp(
@@ -12,6 +12,7 @@ def mlp(
     widths=(2048, 256),
     batch_normalization="none",
     init_scale=1.0,
+    dropout=0.0,
     seed=0,
     name="mlp",
 ):
@@ -25,6 +26,7 @@ def mlp(
         batch_normalization: `"none"`, `"local"` or `"synchronized"`, see
             `layers.normalize_relu`; it stands before each ReLU.
         init_scale: see `ScaledHeNormal`.
+        dropout: share of values dropped after each hidden layer, see `layers.drop`.
         seed: root seed; each layer derives its own by name.
         name: name of the model.
 
@@ -42,4 +44,5 @@ def mlp(
         x = keras.layers.Flatten(name="flatten")(x)
     for number, units in enumerate(widths, start=1):
         x = dense_relu(x, units, f"dense{number}", init, batch_normalization)
+        x = drop(x, dropout, f"dense{number}", seed)
     return finished(inputs, logits(x, classes, init), name, weights)

@@ -2,7 +2,14 @@
 
 import keras
 
-from rl_keras.models.layers import conv_relu, dense_relu, finished, kernel_initializers, logits
+from rl_keras.models.layers import (
+    conv_relu,
+    dense_relu,
+    drop,
+    finished,
+    kernel_initializers,
+    logits,
+)
 
 
 def simple_cnn(
@@ -15,6 +22,7 @@ def simple_cnn(
     units=64,
     batch_normalization="none",
     init_scale=1.0,
+    dropout=0.0,
     seed=0,
     name="simple_cnn",
 ):
@@ -33,6 +41,7 @@ def simple_cnn(
         batch_normalization: `"none"`, `"local"` or `"synchronized"`, see
             `layers.normalize_relu`; it stands before each ReLU. The paper has none.
         init_scale: see `ScaledHeNormal`.
+        dropout: share of values dropped after the dense layer, see `layers.drop`.
         seed: root seed; each layer derives its own by name.
         name: name of the model.
 
@@ -52,4 +61,5 @@ def simple_cnn(
     x = conv_relu(inputs, filters, kernel_size, "conv1", init, batch_normalization, padding=padding)
     x = keras.layers.Flatten(name="flatten")(x)
     x = dense_relu(x, units, "dense1", init, batch_normalization)
+    x = drop(x, dropout, "dense1", seed)
     return finished(inputs, logits(x, classes, init), name, weights)

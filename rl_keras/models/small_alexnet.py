@@ -5,6 +5,7 @@ import keras
 from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
+    drop,
     finished,
     kernel_initializers,
     logits,
@@ -20,6 +21,7 @@ def small_alexnet(
     width=1.0,
     batch_normalization="none",
     init_scale=1.0,
+    dropout=0.0,
     seed=0,
     name="small_alexnet",
 ):
@@ -41,6 +43,7 @@ def small_alexnet(
         batch_normalization: `"none"`, `"local"` or `"synchronized"`, see
             `layers.normalize_relu`; it stands before each ReLU. The paper has none.
         init_scale: see `ScaledHeNormal`.
+        dropout: share of values dropped after both dense layers, see `layers.drop`.
         seed: root seed; each layer derives its own by name.
         name: name of the model.
 
@@ -66,4 +69,5 @@ def small_alexnet(
     x = keras.layers.Flatten(name="flatten")(x)
     for number, units in enumerate((384, 192), start=1):
         x = dense_relu(x, scaled(units, width), f"dense{number}", init, batch_normalization)
+        x = drop(x, dropout, f"dense{number}", seed)
     return finished(inputs, logits(x, classes, init), name, weights)

@@ -2,7 +2,7 @@
 
 import keras
 
-from rl_keras.models.layers import conv_relu, finished, kernel_initializers, logits, scaled
+from rl_keras.models.layers import conv_relu, drop, finished, kernel_initializers, logits, scaled
 
 # Filters of the 1x1 and the 3x3 convolutions of each module; each stage but the last ends with a
 # downsampling module, of which the filters of its 3x3 convolution are given.
@@ -20,6 +20,7 @@ def small_inception(
     width=1.0,
     batch_normalization="synchronized",
     init_scale=1.0,
+    dropout=0.0,
     seed=0,
     name="small_inception",
 ):
@@ -46,6 +47,7 @@ def small_inception(
         batch_normalization: `"synchronized"` or `"local"`, see `layers.normalize_relu`, or
             `"none"`, the paper's network without it, whose convolutions have biases.
         init_scale: see `ScaledHeNormal`.
+        dropout: share of values dropped before the head, see `layers.drop`.
         seed: root seed; each layer derives its own by name.
         name: name of the model.
 
@@ -82,4 +84,5 @@ def small_inception(
             parts = [conv(x, down, 3, f"{module}_conv3x3", strides=2), pool(x)]
             x = keras.layers.Concatenate(name=f"{module}_concat")(parts)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    x = drop(x, dropout, "pool", seed)
     return finished(inputs, logits(x, classes, init), name, weights)

@@ -5,6 +5,7 @@ import keras
 from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
+    drop,
     finished,
     kernel_initializers,
     logits,
@@ -23,6 +24,7 @@ def vgg16(
     dense_units=(),
     batch_normalization="none",
     init_scale=1.0,
+    dropout=0.0,
     seed=0,
     name="vgg16",
 ):
@@ -45,6 +47,8 @@ def vgg16(
         batch_normalization: `"none"`, `"local"` or `"synchronized"`, see
             `layers.normalize_relu`; it stands before each ReLU. The paper has none.
         init_scale: see `ScaledHeNormal`.
+        dropout: share of values dropped after each dense layer or, without any,
+            before the head, see `layers.drop`.
         seed: root seed; each layer derives its own by name.
         name: name of the model.
 
@@ -75,4 +79,7 @@ def vgg16(
     x = keras.layers.Flatten(name="flatten")(x)
     for number, units in enumerate(dense_units, start=1):
         x = dense_relu(x, scaled(units, last_width), f"dense{number}", init, batch_normalization)
+        x = drop(x, dropout, f"dense{number}", seed)
+    if not dense_units:
+        x = drop(x, dropout, "flatten", seed)
     return finished(inputs, logits(x, classes, init), name, weights)

@@ -46,6 +46,7 @@ class PatchMoments:
         self.strides = _pair(strides, "strides")
         self.padding = padding
         self._count = 0
+        self._num_examples = 0
         self._sum = None  # (kh, kw, c)
         self._products = None  # (kh, kw, c, kh, kw, c), see `add_products`
 
@@ -87,6 +88,7 @@ class PatchMoments:
             add_sums(self._sum, padded, outputs, strides)
             add_products(self._products, padded, outputs, strides)
             self._count += len(chunk) * math.prod(outputs)
+        self._num_examples += len(images)
         return self
 
     def merge(self, other: "PatchMoments") -> "PatchMoments":
@@ -114,6 +116,7 @@ class PatchMoments:
         self._sum += other._sum
         self._products += other._products
         self._count += other._count
+        self._num_examples += other._num_examples
         return self
 
     @property
@@ -127,6 +130,11 @@ class PatchMoments:
     def count(self) -> int:
         """Number of patches seen, over all images and output positions."""
         return self._count
+
+    @property
+    def num_examples(self) -> int:
+        """Number of images or vectors seen, of which there are as many independent ones at most."""
+        return self._num_examples
 
     @property
     def mean(self) -> np.ndarray:

@@ -14,11 +14,13 @@ class ModelConfig:
         "Model builder.",
         (
             *("simple_cnn", "mlp", "cnn3", "vgg16", "resnet18", "wide_resnet"),
-            *("small_inception", "small_alexnet"),
+            *("small_inception", "small_alexnet", "linear"),
         ),
     )
     filters: int = setting(256, "simple_cnn: filters of the convolution.", minimum=1)
-    kernel_size: int = setting(3, "simple_cnn, cnn3: side of the convolution kernels.", minimum=1)
+    kernel_size: int = setting(
+        3, "simple_cnn, cnn3, linear: side of the convolution kernels.", minimum=1
+    )
     padding: str = setting("valid", "simple_cnn, cnn3: padding.", ("valid", "same"))
     units: int = setting(64, "simple_cnn: units of the dense layer.", minimum=1)
     widths: tuple[int, ...] = setting((2048, 256), "mlp: units of the hidden layers.", minimum=1)
@@ -50,6 +52,17 @@ class ModelConfig:
         "Batch normalisation before each ReLU: none, local (each device alone) or synchronized "
         "(over all). auto: synchronized in residual networks and small_inception, else none.",
         ("auto", "none", "local", "synchronized"),
+    )
+    random_filters: int = setting(
+        0,
+        "linear: filters of a fixed random convolution, whose outputs are averaged over each "
+        "quarter of the image. 0: the model sees the inputs themselves.",
+        minimum=0,
+    )
+    dropout: float = setting(
+        0.0,
+        "simple_cnn, mlp, vgg16, small_alexnet: share of units dropped after each dense layer; "
+        "vgg16 without any, small_inception: before the head. 0: none.",
     )
     init_scale: float = setting(
         1.0, "Kernels start with standard deviation init_scale * sqrt(2 / fan_in)."

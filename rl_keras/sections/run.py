@@ -15,6 +15,14 @@ FIGURES = (  # each is drawn by the module of that name in rl_keras/figures
     "depths",
     "activations",
     "proposition1",
+    "memorisation",
+    "feature_alignment",
+    "similarity",
+    "energy_profile",
+    "label_noise",
+    "corruption",
+    "convergence",
+    "interpolation",
 )
 
 
@@ -66,6 +74,13 @@ class RunConfig:
     )
     keep_weights: str = setting(
         "upstream", "Stages whose final weights are stored.", ("upstream", "all")
+    )
+    require_fit: float = setting(
+        0.0,
+        "Train accuracy, 0 to 1, that every stage must reach whose labels are random, permuted or "
+        "partly corrupted or whose inputs are corrupted; otherwise the run goes on to its end, "
+        "says so and exits with status 4. 0: none.",
+        minimum=0,
     )
     tensorboard: bool = setting(True, "Write TensorBoard files.")
     checkpoint_every: int = setting(

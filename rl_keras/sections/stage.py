@@ -7,6 +7,8 @@ from rl_keras.sections.setting import setting
 OPTIMIZERS = ("sgd", "adam")
 LABEL_MAPS = ("true", "random", "partial", "permuted")
 CORRUPTION_KINDS = ("redraw", "flip")
+LOSSES = ("cross_entropy", "squared_error")
+AUGMENTATIONS = ("none", "crop", "full")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class StageConfig:
         CORRUPTION_KINDS,
     )
     head_units: int = setting(0, "Units of the last layer. 0: one for each class.", minimum=0)
+    loss: str = setting(
+        "cross_entropy",
+        "Loss: cross_entropy, or squared_error (half the squared distance to the one-hot label).",
+        LOSSES,
+    )
     epochs: int = setting(10, "Passes over the slice.", minimum=1)
     batch_size: int = setting(256, "Examples in a step, over all devices together.", minimum=1)
     optimizer: str = setting(
@@ -42,4 +49,18 @@ class StageConfig:
         1.0, "What the learning rate is multiplied by after each epoch, at most 1."
     )
     momentum: float = setting(0.9, "Momentum of sgd, or beta_1 of adam, at least 0 and below 1.")
+    weight_decay: float = setting(
+        0.0,
+        "Each step takes learning rate times this off every weight, biases too, apart from the "
+        "gradient. sgd with momentum m and a penalty of l/2 times the squared norm shrinks weights "
+        "like a weight decay of l / (1 - m). 0: none.",
+        minimum=0,
+    )
+    augmentation: str = setting(
+        "none",
+        "Fresh changes of the training images in every epoch: crop (a random square of --crop_size "
+        "instead of the central one), full (also mirrored half of the time and turned by up to 25 "
+        "degrees). Whatever is measured sees the central square.",
+        AUGMENTATIONS,
+    )
     steps_per_execution: int = setting(1, "Steps that Keras runs between two callbacks.", minimum=1)

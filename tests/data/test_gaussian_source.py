@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from rl_keras.config import from_values
 from rl_keras.data.examples import decoded_bytes, load_examples
 from rl_keras.data.gaussian import GaussianSource
 from rl_keras.data.label_table import label_table
@@ -8,6 +9,7 @@ from rl_keras.data.labels import LabelMap
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import random_basis
+from rl_keras.science.eigenspaces import eigenspaces, sampled_eigenspaces
 
 
 def test_interface():
@@ -92,3 +94,30 @@ def test_bad_settings_are_refused(variances, num_examples, text):
 def test_bad_slice_is_refused():
     with pytest.raises(UsageError, match="Unknown split 'validation'"):
         GaussianSource((1.0,), 10).slice_of("validation")
+
+
+def test_spiked_covariates_have_two_eigenvalues_along_random_axes():
+    config = from_values(
+        {
+            "dataset": "gaussian",
+            "scaling": "none",
+            "gaussian_variances": (9.0, 1.0),
+            "gaussian_counts": (3, 8),
+        }
+    )
+    assert config.data.input_variances == (9.0,) * 3 + (1.0,) * 8
+    source = GaussianSource(config.data.input_variances, 20_000, rotation=4)
+    cov = np.cov(source.vectors("train", 0, 20_000).T)
+    signal = random_basis(11, 4)[:, :3]
+    np.testing.assert_allclose(cov, np.eye(11) + 8 * signal @ signal.T, atol=5 * 9 / 100)
+    # The sample tells two eigenspaces apart, though no two of its eigenvalues are equal.
+    spaces = sampled_eigenspaces(cov, 20_000)
+    assert spaces.groups == (slice(0, 3), slice(3, 11))
+    assert len(eigenspaces(cov).groups) == 11
+
+
+def test_each_variance_counts_once_without_counts():
+    config = from_values(
+        {"dataset": "gaussian", "scaling": "none", "gaussian_variances": (2.0, 1.0)}
+    )
+    assert config.data.input_variances == (2.0, 1.0)

@@ -69,6 +69,7 @@ def test_every_line_of_the_log_has_the_documented_keys(finished):
     assert {
         *("train_probe/accuracy", "test_probe/accuracy", "train/loss"),
         *("alignment/conv1/data_basis", "alignment/conv1/random_basis", "alignment/conv1/floor"),
+        *("alignment/conv1/null_low", "alignment/conv1/null_high", "alignment/conv1/p_value"),
         *("activity/conv1/dead_units", "activity/dense1/rarely_active", "final/test_accuracy"),
     } <= names
 

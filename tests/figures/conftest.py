@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+from made_up import feature_arrays, ledger_arrays, representation_arrays
 
 from rl_keras.config import from_values, split_arm
 from rl_keras.storage import RunDirectory, stage_keys
@@ -12,6 +13,7 @@ from rl_keras.variants import expand, variant_names
 DIM, UNITS, FILTERS = 27, 48, 96
 RATES = {"scratch": 1.0, "pretrained": 1.7, "pretrained_unscaled": 2.3, "covariance": 1.5}
 STEPS = np.arange(0, 401, 20)
+MEASURED = ("alignment", "activity", "ledger", "features", "representations", "minimum_norm")
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def make_run(tmp_path):
     `change(key, arrays, variant)` is told which it is.
     """
 
-    def make(name="run", missing=(), measured=("alignment", "activity"), change=None, **values):
+    def make(name="run", missing=(), measured=MEASURED, change=None, **values):
         values = {"experiment": name, "seeds": (0, 1, 2), "downstream_labels": ("true",), **values}
         config = from_values({"workdir": str(tmp_path / name), **values})
         runs = {}
@@ -47,7 +49,17 @@ def write_stage(run, key, measured, change):
     if change is not None:
         takes = len(inspect.signature(change).parameters)
         change(*(key, arrays, run.path.name)[:takes])
-    run.finish_stage(key, stage_result(key, arrays), [], arrays)
+    run.finish_stage(key, stage_result(key, arrays), losses(arrays), arrays)
+
+
+def losses(arrays):
+    """The log of a stage: a loss that goes with the train accuracy."""
+    accuracy = arrays["probe/train/accuracy"][1:]
+    values = -np.log(np.clip(accuracy, 0.01, 0.995))
+    return [
+        {"step": int(step), "name": "train/loss", "value": float(value)}
+        for step, value in zip(arrays["probe/train/step"][1:], values, strict=True)
+    ]
 
 
 def stage_arrays(key, measured):
@@ -58,6 +70,14 @@ def stage_arrays(key, measured):
         arrays |= alignment_arrays(rng)
     if "activity" in measured:
         arrays |= activity_arrays(key, rng)
+    more = {
+        "ledger": ledger_arrays,
+        "features": feature_arrays,
+        "representations": representation_arrays,
+        "minimum_norm": minimum_norm_arrays,
+    }
+    for name in (name for name in more if name in measured):
+        arrays |= more[name](key)
     start, depth = split_arm(key.start)
     rate = RATES.get(start, 1.0) * (0.012 if key.labels == "true" else 0.005)
     rate *= 1 + 0.2 * (depth or 0)
@@ -73,6 +93,21 @@ def stage_arrays(key, measured):
     return arrays
 
 
+def minimum_norm_arrays(key):
+    norms = {"linear": 2.0 + key.seed, "gaussian": 5.0}
+    arrays = {f"minimum_norm/{kind}/norm": np.array(norm) for kind, norm in norms.items()}
+    arrays |= {f"minimum_norm/{kind}/test_error": np.array(0.5) for kind in norms}
+    left = np.exp(-STEPS / 200)
+    records = {
+        "step": STEPS,
+        "distance": left,
+        "residual": 0.3 * left,
+        "norm": 0.1 + 2 * (1 - left),
+    }
+    records |= {"train_error": 0.9 * left, "test_error": 0.4 + 0.5 * left}
+    return arrays | {f"minimum_norm/{name}": values for name, values in records.items()}
+
+
 def alignment_arrays(rng):
     grown = np.linspace(0, 1, len(STEPS)) ** 1.5
     noise = 0.05 * rng.standard_normal((3, len(STEPS)))
@@ -86,10 +121,15 @@ def alignment_arrays(rng):
         "random_basis": 4.7 + 6 * grown + noise[1],
         "random_basis_sd": 0.3 + 0.5 * grown,
         "floor": np.full(len(STEPS), 4.7126),
+        "null_low": 4.0 + 0.3 * grown + noise[2],
+        "null_mean": 4.8 + 0.3 * grown + noise[2],
+        "null_high": 5.7 + 0.3 * grown + noise[2],
+        "p_value": np.round(0.5 + noise[2], 2),
         "weight_norm": 5 + grown,
         "transfer": transfer,
         "eigenvalues": eigenvalues,
         "eigenvectors": np.eye(DIM),
+        "group_sizes": np.ones(DIM, dtype=int),
         "filters": transfer[-1] * filters.standard_normal((FILTERS, DIM)),
     }
     noise = filters.standard_normal((len(STEPS), FILTERS, DIM))

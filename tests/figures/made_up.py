@@ -1,8 +1,10 @@
-"""Made-up measurements for the figures of filters, depths, activations and Proposition 1."""
+"""Made-up measurements for the figures that need more than accuracy and alignment."""
 
 import numpy as np
 
 from rl_keras.config import split_arm
+from rl_keras.figures.feature_alignment import FORMS
+from rl_keras.science.ledger import MemorisationLedger
 from rl_keras.storage import RunDirectory, stage_keys
 from rl_keras.variants import expand
 
@@ -120,3 +122,63 @@ def depth_summary(key):
         "steps_to_80": int(steps) if steps < 505 else None,
         "area_under_train_curve": 0.62 + 0.05 * gain + noise[2] - 0.2 * (not is_true),
     }
+
+
+def ledger_arrays(key, num=60, classes=10):
+    """A network that first says the true class of every example, then learns the given labels."""
+    rng = np.random.default_rng([key.seed, len(key.labels)])
+    true = rng.integers(0, classes, num)
+    corrupted = rng.random(num) < {"true": 0.0, "partial": 0.4}.get(key.labels, 0.9)
+    given = np.where(corrupted, (true + rng.integers(1, classes, num)) % classes, true)
+    guessed = rng.integers(0, classes, num)
+    learnt = np.where(rng.random(num) < 0.3, guessed, given)
+    predictions = np.array([guessed, np.where(rng.random(num) < 0.5, true, guessed), learnt])
+    ledger = MemorisationLedger(given, true)
+    for step, row in zip(STEPS, predictions, strict=True):
+        ledger.update(int(step), row)
+    values = {
+        "step": STEPS,
+        "predictions": predictions.astype(np.int32),
+        "ids": np.array([f"id{i}" for i in range(num)], dtype="S"),
+        "given_labels": ledger.given_labels,
+        "true_labels": ledger.true_labels,
+        "first_fitted": ledger.first_fitted,
+        "fitted_since": ledger.fitted_since,
+        "times_forgotten": ledger.times_forgotten,
+        "shares_corrupted": ledger.shares("corrupted"),
+        "shares_clean": ledger.shares("clean"),
+    }
+    return {f"ledger/{name}": value for name, value in values.items()}
+
+
+def feature_arrays(key, layer="conv1"):
+    """Correlations that rise from the value for an identity; the change has none at first."""
+    rng = np.random.default_rng([key.seed, len(key.labels), 1])
+    values = {"step": STEPS}
+    for form in FORMS:
+        identity = np.full(3, 1.0) if "change" not in form else np.array([np.nan, 0.6, 0.7])
+        for name, shift in {
+            "observed": 0.1,
+            "centered": 0.08,
+            "identity": 0.0,
+            "own_gram": 0.02,
+            "permuted": -0.01,
+            "permuted_low": -0.05,
+            "permuted_high": 0.03,
+        }.items():
+            noise = 0.01 * rng.standard_normal(3) * (name == "observed")
+            values[f"{form}_{name}"] = 0.85 * identity + shift + noise
+    return {f"feature_alignment/{layer}/{name}": value for name, value in values.items()}
+
+
+def representation_arrays(key, num=40, units=5):
+    """Layers that are mixtures of what all networks share and of their own."""
+    shared = np.random.default_rng(0).standard_normal((num, 3))
+    rng = np.random.default_rng([key.seed, len(key.labels), 2])
+    arrays = {"representation/ids": np.array([f"id{i}" for i in range(num)], dtype="S")}
+    for depth, layer in enumerate(("conv1", "dense1"), 1):
+        mixed = shared @ rng.standard_normal((3, units))
+        sample = np.maximum(mixed + depth * rng.standard_normal((num, units)), 0)
+        arrays[f"representation/{layer}/sample"] = sample.astype(np.float32)
+        arrays[f"representation/{layer}/positions"] = np.zeros(num, np.int32)
+    return arrays

@@ -125,7 +125,8 @@ def test_misalignment_of_each_variant(make_run):
 
 def test_misalignment_that_is_undefined_in_one_run(make_run):
     def few(key, arrays):
-        for name in ("data_basis", "random_basis", "random_basis_sd", "floor"):
+        scores = ("data_basis", "random_basis", "random_basis_sd", "floor")
+        for name in (*scores, "null_low", "null_mean", "null_high", "p_value"):
             arrays[f"alignment/conv1/{name}"] = np.full(21, np.nan)
 
     run = make_run(change=few, seeds=(0,))

@@ -23,6 +23,7 @@ TINY = {
     "wide_resnet": {"depth": 10, "widen": 1, "stem_filters": 2},
     "small_inception": {"width": 1 / 32},
     "small_alexnet": {"width": 1 / 32},
+    "linear": {"random_filters": 4},
 }
 
 # Ops that a TPU has not, and ops whose output has as many rows as the data happen to give.

@@ -62,7 +62,7 @@ def test_moments_equal_those_of_collected_patches(kernel_size, strides, shape, p
     images = _images(5, *shape)
     rows = extract_patches(images, kernel_size, strides, padding)
     moments = PatchMoments(kernel_size, strides, padding).update(images)
-    assert (moments.count, moments.dim) == rows.shape
+    assert (moments.count, moments.dim, moments.num_examples) == (*rows.shape, 5)
     # Integers: the sums are exact, so only the division rounds, and it is the same division.
     np.testing.assert_array_equal(moments.mean, rows.sum(axis=0) / len(rows))
     np.testing.assert_array_equal(moments.covariance(centered=False), rows.T @ rows / len(rows))
@@ -91,7 +91,7 @@ def test_merge_and_any_chunking_equal_one_pass(kernel_size, monkeypatch):
     monkeypatch.setattr(patch_sums, "_MIN_STRIP", 1)
     chunks = PatchMoments(kernel_size).update(images)
     for other in (batches, merged, chunks):
-        assert other.count == whole.count
+        assert (other.count, other.num_examples) == (whole.count, whole.num_examples)
         np.testing.assert_array_equal(other.mean, whole.mean)
         np.testing.assert_array_equal(other.covariance(), whole.covariance())
 

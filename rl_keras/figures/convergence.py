@@ -1,0 +1,134 @@
+"""How much longer does it take to fit noise than to fit what the images show?
+
+The training loss of each variant of the run against optimiser steps and, under it, the step
+at which it first falls to 0.1: a row for each variant. The loss at a step is the mean over
+the batches since the previous reading, --probe_every steps before.
+
+Flagfile: flags/zhang_fig1a_cpu.cfg, and any other with --figures=convergence.
+
+Reference:
+    Zhang et al., "Understanding deep learning requires rethinking generalization",
+    ICLR 2017, arXiv 1611.03530, Figure 1a.
+"""
+
+import json
+import math
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+
+from rl_keras.figures import across, style
+from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.reading import Results, read_variants
+from rl_keras.science.curves import first_step_reaching
+from rl_keras.storage import RunDirectory
+
+NAME = "convergence"
+LEVEL = 0.1
+_LOWEST = 1e-3  # end of the axis of the loss
+_LOOKS = (  # as the starts, from dark to light; then round again
+    *(replace(look, label="") for look in style.STARTS.values()),
+    style.Look("#a23b72", (0, (3, 1, 1, 1, 1, 1)), "v", 5),
+)
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns the plotted numbers, as `across.rows` lays them out.
+
+    In the panel `steps_to_0.1` the cell of a seed that never got there is infinite, and
+    there is no mean unless every seed got there.
+    """
+    found = read_variants(run, stage="upstream")
+    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished, see `rl_keras.figures`."""
+    found = read_variants(run, stage="upstream")
+    curves = {name: _curves(results) for name, results in found.items()}
+    drawn = {name: own for name, own in curves.items() if own}
+    with style.context():
+        height = 0.4 + 0.2 * len(found)
+        space = style.legend_space(len(drawn), 2)
+        figure, axes = style.subplots(1, [(2.4, space), (height, 0.6)], left=1.45, width=4.2)
+        above, below = axes[:, 0]
+        above.set_title("Training loss")
+        below.set_title(f"First step with a loss of {LEVEL:g} or less")
+        if drawn:
+            _draw_panels(above, below, drawn, found)
+        else:
+            for ax in (above, below):
+                style.empty(ax, "no training loss was logged")
+        style.finish(figure, (above, below), across.small_print(run, found))
+        paths = style.save(figure, run, NAME, across.rows(curves, found))
+    missing = [f"variant {name}: no training loss" for name in found if name not in drawn]
+    return paths, [*across.notes(run, found), *missing]
+
+
+def _draw_panels(above, below, drawn, found):
+    names = []
+    for place, (name, (loss, first)) in enumerate(drawn.items()):
+        look = replace(_LOOKS[place % len(_LOOKS)], place=place)
+        names.append(name or style.LABELS[found[name].config.upstream.labels[0]])
+        style.band(above, loss, look, names[-1], minimum=_LOWEST)
+        _draw_first(above, below, place, look, first)
+    above.set(yscale="log", ylabel="mean loss of the batches", xlabel="optimiser steps")
+    style.level(above, LEVEL, f"{LEVEL:g}")
+    style.legend(above, columns=2)
+    below.sharex(above)
+    below.set_yticks(range(len(names)), names)
+    below.set(ylim=(len(names) - 0.4, -0.6), xlabel="optimiser steps (hollow: one seed)")
+
+
+def _draw_first(above, below, place, look, first):
+    """The mean as a mark on the level, and in a row below it with its interval and the seeds."""
+    values = first.values[:, 0]
+    reached = values[np.isfinite(values)]
+    point = {"color": look.color, "marker": look.marker, "linestyle": ""}
+    below.plot(reached, place - np.linspace(0.1, 0.3, len(reached)), **point, **style.HOLLOW)
+    if len(reached) < len(values):
+        return style.side_note(below, place, f"{len(reached)} of {len(values)}")
+    above.plot(first.mean, [LEVEL], **point, markersize=6, markeredgecolor="white", zorder=3)
+    below.plot(first.mean, [place + 0.25], **point)
+    if len(values) >= style.MIN_SEEDS:
+        below.hlines(place + 0.25, first.low, first.high, color=look.color, linewidth=1.2)
+
+
+def _curves(results: Results) -> list[Curve]:
+    """Loss and first step, or nothing if no stage logged a loss."""
+    keys = results.keys("upstream", results.config.upstream.labels[0])
+    losses = {key.seed: _losses(results, key) for key in keys}
+    losses = {seed: own for seed, own in losses.items() if own}
+    if not losses:
+        return []
+    steps = reduce(np.intersect1d, [list(own) for own in losses.values()])
+    values = [[own[step] for step in steps] for own in losses.values()]
+    return [
+        mean_curve("loss", keys[0], "train_loss", tuple(losses), steps, values),
+        _first_steps(keys[0], losses),
+    ]
+
+
+def _first_steps(key, losses):
+    """The first step at the level or below; infinite for a seed that never got there."""
+    name = f"steps_to_{LEVEL:g}"
+    found = [
+        first_step_reaching(list(own), [-loss for loss in own.values()], -LEVEL)
+        for own in losses.values()
+    ]
+    steps = np.array([math.inf if step is None else step for step in found])
+    finite = np.where(np.isfinite(steps), steps, 0)
+    curve = mean_curve(name, key, name, tuple(losses), math.nan, finite)
+    if np.isfinite(steps).all():
+        return curve
+    none = np.array([math.nan])
+    return replace(curve, values=steps[:, None], mean=none, low=none, high=none)
+
+
+def _losses(results, key) -> dict[int, float]:
+    """Mean loss since the previous reading, by step, from the stage's part of the log."""
+    path = results.run.stage_path(key) / "metrics.jsonl"
+    logged = (json.loads(line) for line in path.read_text().splitlines())
+    return {row["step"]: row["value"] for row in logged if row["name"] == "train/loss"}

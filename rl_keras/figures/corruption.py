@@ -1,0 +1,177 @@
+"""What does it cost to fit partly corrupted labels, and what is left of the test accuracy?
+
+The variants of the run differ in the corruption of their upstream labels and in their
+network. Left: the steps to a train accuracy of 99%, as a ratio to those with true labels,
+paired by seed. Right: the test error against true labels, with the guide of perfect
+generalisation from such labels, and its scaled copy for what the network reaches on clean
+ones.
+
+Any flagfile with --figures=corruption.
+
+Reference:
+    Zhang et al., ICLR 2017, arXiv 1611.03530, Figures 1b and 1c; the guides follow
+    Chen et al., ICML 2019.
+"""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from rl_keras.figures import across, style
+from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.points import LINE, draw_points, tell_missing
+from rl_keras.figures.reading import read_variants
+from rl_keras.science.curves import first_step_reaching
+from rl_keras.science.label_noise import guide_accuracy
+from rl_keras.storage import RunDirectory
+
+NAME = "corruption"
+_FITTED = 0.99
+_SHIFT = 0.012  # between networks, in corruption
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns the plotted numbers as `across.rows` lays them out; `x` is the corruption.
+
+    `start` is the network. In the panel `time` the value is a ratio, infinite for a seed
+    that never fitted its labels, and there is no mean unless every seed did. In `error`
+    it is a fraction of the test split.
+    """
+    found = read_variants(run, stage="upstream")
+    return across.rows(_curves(found), found)
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished, see `rl_keras.figures`."""
+    found = read_variants(run, stage="upstream")
+    by_variant = _curves(found)
+    curves = [curve for own in by_variant.values() for curve in own]
+    networks = list(dict.fromkeys(curve.start for curve in curves))
+    with style.context():
+        figure, axes = style.subplots(2, rows=[(2.2, 1.0)])
+        left, right = axes[0]
+        left.set_title(f"Time to fit the labels ({_FITTED:.0%})")
+        left.set_ylabel("steps, as a ratio to true labels")
+        right.set_title("Test error")
+        right.set(ylabel="share of the test split", ylim=(0, 1.02))
+        _draw_panel(left, [c for c in curves if c.panel == "time"], networks)
+        _draw_panel(right, [c for c in curves if c.panel == "error"], networks)
+        style.level(left, 1, "true\nlabels")
+        _draw_guides(right, found, curves)
+        for ax in (left, right):
+            ax.set(xlabel="corruption $p$ (share of labels redrawn)", xlim=(-0.04, 1.04))
+        left.set_ylim(0, left.get_ylim()[1] / (0.95 - LINE * len(networks)))
+        style.legend(left, columns=2, others=[right])
+        style.finish(figure, axes.flat, _small_print(run, found))
+        table = across.rows(by_variant, found)
+        return style.save(figure, run, NAME, table), across.notes(run, found)
+
+
+def _curves(found) -> dict[str, list[Curve]]:
+    curves: dict[str, list[Curve]] = {}
+    for network, variants in _by_network(found).items():
+        times = {p: _times(results) for p, _, results in variants}
+        for p, name, results in variants:
+            keys, own = _keys(results), curves.setdefault(name, [])
+            if not keys:
+                continue
+            seeds = [seed for seed in times[p] if np.isfinite(times.get(0.0, {}).get(seed, np.inf))]
+            if seeds:
+                ratios = [times[p][seed] / times[0.0][seed] for seed in seeds]
+                own.append(_point("time", network, keys, seeds, ratios, p))
+            errors = {
+                key.seed: 1 - results.finished[key]["summary"]["final_test_accuracy_true"]
+                for key in keys
+                if results.finished[key]["summary"]["final_test_accuracy_true"] is not None
+            }
+            if errors:
+                values = list(errors.values())
+                own.append(_point("error", network, keys, list(errors), values, p))
+    return curves
+
+
+def _point(panel, network, keys, seeds, values, x):
+    """One point, without a mean if some seed has no finite value."""
+    values = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(values)
+    column = np.where(known, values, 0)[:, None]
+    curve = mean_curve(panel, replace(keys[0], start=network), panel, seeds, math.nan, column, [x])
+    if known.all():
+        return curve
+    none = np.array([math.nan])
+    return replace(curve, values=values[:, None], mean=none, low=none, high=none)
+
+
+def _by_network(found):
+    """Corruption and results of the variants of each network, in the order of corruption."""
+    names = [name for name in across.differing(found) if name != "model"]
+    networks: dict[str, list] = {}
+    for variant, results in found.items():
+        model = results.config.model
+        text = " ".join([model.model, *(f"{name} {getattr(model, name)}" for name in names)])
+        networks.setdefault(text, []).append((_corruption(results), variant, results))
+    return {name: sorted(own, key=lambda pair: pair[0]) for name, own in networks.items()}
+
+
+def _corruption(results):
+    """The share of labels that are redrawn: none of the true ones, all of the random ones."""
+    stage = results.config.upstream
+    return {"true": 0.0, "partial": stage.corruption}.get(stage.labels[0], 1.0)
+
+
+def _keys(results):
+    return results.keys("upstream", results.config.upstream.labels[0])
+
+
+def _times(results):
+    """Steps by seed until the train probe is fitted; infinite where it never was."""
+    times = {}
+    for key in _keys(results):
+        arrays = results.arrays(key)
+        step = first_step_reaching(
+            arrays["probe/train/step"], arrays["probe/train/accuracy"], _FITTED
+        )
+        times[key.seed] = math.inf if step is None else float(step)
+    return times
+
+
+def _draw_panel(ax, curves, networks):
+    if not curves:
+        return style.empty(ax, "no stage is finished")
+    for number, network in enumerate(networks):
+        look, shift = style.MOMENTS[::-1][number % 4], (number - (len(networks) - 1) / 2) * _SHIFT
+        points = [curve for curve in curves if curve.start == network]
+        if points:
+            draw_points(ax, points, look, network, shift)
+            tell_missing(ax, points, look, number, shift)
+
+
+def _draw_guides(ax, found, curves):
+    num_classes = next(
+        r["num_classes"] for results in found.values() for r in results.finished.values()
+    )
+    p = np.linspace(0, 1, 100)
+    perfect = guide_accuracy(p, num_classes, "true")
+    line = {"color": style.GREY, "linewidth": 0.8}
+    ax.plot(p, 1 - perfect, label="guide: perfect generalisation", **line)
+    style.level(ax, 1 - 1 / num_classes, "chance")
+    clean = [c for c in curves if c.panel == "error" and c.x[0] == 0]
+    for number, curve in enumerate(clean):
+        scaled = 1 / num_classes + (perfect - 1 / num_classes) * _gain(curve.mean[0], num_classes)
+        label = "guide, scaled to clean labels" if number == 0 else None
+        ax.plot(p, 1 - scaled, linestyle=(0, (5, 2)), label=label, **line)
+
+
+def _gain(error, num_classes):
+    """What a network reaches above chance, as a share of what a perfect one does."""
+    return (1 - error - 1 / num_classes) / (1 - 1 / num_classes)
+
+
+def _small_print(run, found):
+    bars = (
+        "Bars: 95% interval of the mean over seeds; hollow: single seeds; n of N: seeds that "
+        "fitted their labels, if not all did."
+    )
+    return f"{across.small_print(run, found, bands=False)} {bars}"

@@ -1,0 +1,146 @@
+"""Do the filters come to resemble the average gradient of the outputs at their patches?
+
+A column for each variant of the run. Above: the correlation of the filters' Gram matrix with
+their average gradient outer product, while training. Below: the same for the change of the
+filters since training began. The filters stand on both sides of the comparison, so what
+remains of it without any knowledge of the gradients is drawn beside it: the value for an
+identity moment of the gradients, and the band of values when the gradients are handed to the
+filters in a random order. Only what is above these speaks of features that were learnt.
+
+Flagfile: flags/feature_alignment_cpu.cfg, and any other with --feature_alignment and
+--figures=feature_alignment.
+
+Reference:
+    Radhakrishnan et al., Science 383 (2024), arXiv 2212.13881; Beaglehole et al., arXiv
+    2309.00570, for patches of convolutions.
+"""
+
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+
+from rl_keras.figures import across, style
+from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.reading import Results, read_variants
+from rl_keras.storage import RunDirectory
+
+NAME = "feature_alignment"
+FORMS = {  # the panels of the CSV; the first two are drawn
+    "gram": "Filters, ",
+    "change": "Change of the filters, ",
+    "traceless": "",
+    "change_traceless": "",
+}
+_HEIGHTS = {"gram": "filters of", "change": "change of"}
+_LOOKS = {
+    "observed": (style.LAST, "observed"),
+    "centered": (style.STARTS["covariance"], "observed, gradients centred"),
+    "identity": (style.REFERENCE, "identity for the gradients"),
+    "permuted": (style.FIRST, "gradients in random order (95%)"),
+    "own_gram": (style.MIDDLE, "gradients as correlated as filters"),
+}
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns the plotted numbers, as `across.rows` lays them out; quantities are LAYER/NAME.
+
+    The panels `traceless` and `change_traceless` take the isotropic part out of both
+    matrices and are not drawn. Bounds are 95% intervals of the mean over seeds; those of
+    `permuted` are means over seeds of the bounds of 95% of the random orders.
+    """
+    found = read_variants(run, stage="upstream")
+    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished, see `rl_keras.figures`."""
+    found = read_variants(run, stage="upstream")
+    curves = {name: _curves(results) for name, results in found.items()}
+    shown = list(FORMS)[:2]
+    with style.context():
+        figure, axes = style.subplots(len(found), rows=[(1.9, 0.72), (1.9, 1.3)])
+        for column, (name, results) in zip(axes.T, found.items(), strict=True):
+            labels = results.config.upstream.labels[0]
+            for ax, form in zip(column, shown, strict=True):
+                title = across.title(name, FORMS[form], labels)
+                ax.set_title(f"{title}{style.LABELS[labels]}")
+                _draw_panel(ax, [curve for curve in curves[name] if curve.panel == form])
+                if results.config.measure.measure_schedule == "logarithmic" and curves[name]:
+                    ax.set_xscale("symlog", linthresh=1)
+                    ax.set_xlim(left=-0.2)
+            if curves[name]:
+                column[-1].set_xlim(column[0].get_xlim())
+                style.legend(column[-1], columns=1)
+                column[-1].set_xlabel("optimiser steps")
+        for row in axes:
+            _share_heights([ax for ax, own in zip(row, curves.values(), strict=True) if own])
+        style.finish(figure, axes.flat, across.small_print(run, found))
+        paths = style.save(figure, run, NAME, across.rows(curves, found))
+    notes = across.notes(run, found)
+    for name, own in curves.items():
+        if not own:
+            note = "feature_alignment: it was not measured; set --feature_alignment"
+            notes.append(f"variant {name}: {note}" if name else note)
+    return paths, notes
+
+
+def _curves(results: Results) -> list[Curve]:
+    keys = results.keys("upstream", results.config.upstream.labels[0])
+    curves = []
+    for layer in results.layers(NAME)[:1]:
+        for form in FORMS:
+            for name in _LOOKS:
+                curve = _curve(results, keys, layer, form, name)
+                if curve is not None:
+                    curves.append(curve)
+    return curves
+
+
+def _curve(results, keys, layer, form, name):
+    """One quantity; NaN where it is not defined, as the change at step 0 is not, is left out."""
+    stack = _stack(results, keys, f"{NAME}/{layer}", f"{form}_{name}")
+    if stack is None:
+        return None
+    curve = mean_curve(form, keys[0], f"{layer}/{name}", *stack)
+    if name != "permuted":
+        return curve
+    ends = [_stack(results, keys, f"{NAME}/{layer}", f"{form}_{name}_{e}") for e in ("low", "high")]
+    low, high = (values.mean(axis=0) for _, _, values in ends)
+    return replace(curve, low=low, high=high)
+
+
+def _stack(results, keys, prefix, name):
+    """Seeds, steps and values `(seeds, k)` at the steps where all seeds have a finite one."""
+    found = {}
+    for key in keys:
+        arrays = results.arrays(key)
+        if f"{prefix}/{name}" in arrays:
+            values = arrays[f"{prefix}/{name}"]
+            known = np.isfinite(values)
+            found[key.seed] = arrays[f"{prefix}/step"][known], values[known]
+    if not found:
+        return None
+    steps = reduce(np.intersect1d, [own for own, _ in found.values()])
+    values = [value[np.isin(own, steps)] for own, value in found.values()]
+    return (tuple(found), steps, np.stack(values)) if len(steps) else None
+
+
+def _draw_panel(ax, curves):
+    if not curves:
+        return style.empty(ax, "feature alignment: not measured")
+    for curve in curves:
+        layer, _, name = curve.quantity.rpartition("/")
+        look, text = _LOOKS[name]
+        # The band of random orders does not come from seeds, so one is enough.
+        min_seeds = 1 if name == "permuted" else style.MIN_SEEDS
+        style.band(ax, curve, look, text, min_seeds=min_seeds, every_point=True)
+    ax.set_ylabel(f"correlation, {_HEIGHTS[curves[0].panel]} {layer}")
+
+
+def _share_heights(axes):
+    """Gives the panels of a row one vertical axis, as they are to be compared."""
+    ends = [ax.get_ylim() for ax in axes]
+    for ax in axes:
+        ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))

@@ -1,0 +1,149 @@
+"""How random are these labels? A network trained on one half is asked about the other.
+
+The variants of the run are the two halves, under one or several label maps: in each the
+upstream split is one half and the test split the other. Left: how often its predictions
+agree with the given labels of the half it has not seen. Right: the noise rate that this
+agreement implies, against the true one. The dashed curves are the closed forms for a
+network of the accuracy that was reached on clean labels, if they are among the variants.
+
+Any flagfile with --figures=label_noise.
+
+Reference:
+    Chen et al., ICML 2019, "Understanding and Utilizing Deep Neural Networks Trained with
+    Noisy Labels".
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from rl_keras.figures import across, style
+from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.points import draw_points
+from rl_keras.figures.reading import read_variants
+from rl_keras.science.label_noise import (
+    apparent_noise_rate,
+    expected_agreement,
+    implied_noise_rate,
+)
+from rl_keras.storage import RunDirectory
+
+NAME = "label_noise"
+_QUANTITIES = {"agreement": "final_test_accuracy", "accuracy": "final_test_accuracy_true"}
+_LOOKS = {
+    "agreement": (style.LAST, "agreement with the given labels"),
+    "accuracy": (style.MIDDLE, "accuracy (true labels)"),
+    "implied": (style.LAST, "implied by the agreement"),
+}
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns the plotted numbers as `across.rows` lays them out; `x` is the true noise rate.
+
+    The variant is that of both halves, such as `a+b`. The panel `agreement` has the
+    quantities `agreement` and `accuracy`, means over the halves, the panel `noise` the
+    quantity `implied`.
+    """
+    found = read_variants(run, stage="upstream")
+    return across.rows(_curves(found), found)
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished, see `rl_keras.figures`."""
+    found = read_variants(run, stage="upstream")
+    by_map = _curves(found)
+    curves = sorted((c for own in by_map.values() for c in own), key=lambda curve: curve.x[0])
+    with style.context():
+        figure, axes = style.subplots(2, rows=[(2.2, 1.4)])
+        left, right = axes[0]
+        left.set_title("What the other half says")
+        left.set(ylabel="share of the examples", ylim=(0, 1.02))
+        right.set_title("How noisy it takes the labels for")
+        right.set(ylabel="implied share of false labels", ylim=(-0.02, 1.02))
+        _draw_points(left, curves, ("agreement", "accuracy"))
+        _draw_points(right, curves, ("implied",))
+        _draw_guides(left, right, curves, _num_classes(found))
+        for ax in (left, right):
+            ax.set(xlabel="true share of false labels", xlim=(-0.02, 1))
+            style.legend(ax, columns=1)
+        style.finish(figure, axes.flat, _small_print(run, found))
+        table = across.rows(by_map, found)
+        return style.save(figure, run, NAME, table), across.notes(run, found)
+
+
+def _draw_guides(left, right, curves, num_classes):
+    """The closed forms, for a perfect network and for one as good as this one on clean labels."""
+    noise = np.linspace(0, (num_classes - 1) / num_classes, 100)
+    line = {"color": style.GREY, "linewidth": 0.8}
+    style.level(left, 1 / num_classes, "chance")
+    perfect = expected_agreement(noise, num_classes)
+    left.plot(noise, perfect, label="agreement of a perfect network", **line)
+    right.plot(noise, noise, label="the truth", **line)
+    clean = [c.mean[0] for c in curves if c.quantity == "accuracy" and c.x[0] == 0]
+    if clean:
+        line |= {"linestyle": (0, (5, 2)), "label": f"of one with accuracy {clean[0]:.2f}"}
+        left.plot(noise, expected_agreement(noise, num_classes, accuracy=clean[0]), **line)
+        right.plot(noise, apparent_noise_rate(noise, num_classes, clean[0]), **line)
+
+
+def _curves(found) -> dict[str, list[Curve]]:
+    curves: dict[str, list[Curve]] = {}
+    for names, halves in _label_maps(found):
+        labels = halves[0].config.upstream.labels[0]
+        keys = [{k.seed: k for k in results.keys("upstream", labels)} for results in halves]
+        seeds = sorted(set.intersection(*map(set, keys)))
+        if not seeds:
+            continue
+        reports = [
+            [results.finished[own[seed]] for results, own in zip(halves, keys, strict=True)]
+            for seed in seeds
+        ]
+        rates = [np.mean([r.get("labels_realised_rate") or 0.0 for r in own]) for own in reports]
+        found_by = {
+            name: [_mean(r["summary"][column] for r in own) for own in reports]
+            for name, column in _QUANTITIES.items()
+        }
+        num_classes = reports[0][0]["num_classes"]
+        found_by["implied"] = list(implied_noise_rate(found_by["agreement"], num_classes))
+        for name, values in found_by.items():
+            panel = "noise" if name == "implied" else "agreement"
+            column = np.array(values)[:, None]
+            if np.isfinite(column).all():
+                x = [float(np.mean(rates))]
+                key = keys[0][seeds[0]]
+                curve = mean_curve(panel, key, name, seeds, math.nan, column, x)
+                curves.setdefault("+".join(names), []).append(curve)
+    return curves
+
+
+def _label_maps(found):
+    """Names and results of the variants of each label map: they differ in their halves alone."""
+    maps: dict[tuple, dict] = {}
+    for name, results in found.items():
+        stage = results.config.upstream
+        map_ = stage.labels, stage.corruption, stage.corruption_kind, stage.num_random_classes
+        maps.setdefault(map_, {})[name] = results
+    return [(list(own), list(own.values())) for own in maps.values()]
+
+
+def _mean(values):
+    values = list(values)
+    return math.nan if None in values else float(np.mean(values))
+
+
+def _num_classes(found):
+    return next(r["num_classes"] for results in found.values() for r in results.finished.values())
+
+
+def _draw_points(ax, curves, quantities):
+    for quantity in quantities:
+        look, text = _LOOKS[quantity]
+        points = [curve for curve in curves if curve.quantity == quantity]
+        if points:
+            draw_points(ax, points, look, text)
+
+
+def _small_print(run, found):
+    text = across.small_print(run, found, bands=False)
+    return f"{text} Bars: 95% interval of the mean over seeds, each the mean of both halves."

@@ -1,0 +1,145 @@
+"""Are corrupted examples predicted as their true class before their given label is learnt?
+
+A panel for each variant of the run: of the training examples whose given label is not the
+true one, the shares that the network predicts as the true class, as the given label and as
+another class, against steps; and of the examples with a true label the share that is fitted.
+The CSV also has how often examples are forgotten between two readings, and when they are
+first fitted.
+
+Flagfile: flags/memorisation_cpu.cfg, and any other with --ledger and --figures=memorisation.
+
+Reference:
+    Liu et al., NeurIPS 2020, arXiv 2007.00151, for the shares; Toneva et al., ICLR 2019,
+    arXiv 1812.05159, for forgetting.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from rl_keras.figures import across, style
+from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.reading import Results, chance_level, read_variants
+from rl_keras.storage import RunDirectory
+
+NAME = "memorisation"
+GROUPS = ("corrupted", "clean")
+_KINDS = ("given", "true", "other")  # in the order of the arrays
+_LOOKS = {
+    "corrupted/true": (style.STARTS["covariance"], "corrupted: true class"),
+    "corrupted/given": (style.LAST, "corrupted: given label"),
+    "corrupted/other": (style.FIRST, "corrupted: another class"),
+    "clean/given": (style.STARTS["pretrained"], "clean: fitted"),
+}
+
+
+def rows(run: RunDirectory) -> list[dict]:
+    """Returns the plotted numbers, as `across.rows` lays them out.
+
+    Quantities of the panel `memorisation` are GROUP/CLASS, shares of the examples of a
+    group. The panel `forgetting` has a number for each group: `times_forgotten`, mean over
+    the examples; `unforgettable`, the share fitted once and never forgotten; `first_fitted`,
+    the median step, infinite if fewer than half were; and `num_examples`.
+    """
+    found = read_variants(run, stage="upstream")
+    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+
+
+def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
+    """Draws what is finished, see `rl_keras.figures`."""
+    found = read_variants(run, stage="upstream")
+    curves = {name: _curves(results) for name, results in found.items()}
+    with style.context():
+        figure, axes = style.subplots(len(found), rows=[(2.2, 0.95)])
+        for ax, (name, results) in zip(axes[0], found.items(), strict=True):
+            labels = results.config.upstream.labels[0]
+            title = across.title(name, "Predictions upstream, ", labels)
+            ax.set_title(f"{title}{style.LABELS[labels]}")
+            _draw_panel(ax, curves[name])
+        texts = [_forgetting_text(name, own) for name, own in curves.items()]
+        text = " ".join([across.small_print(run, found), *filter(None, texts)])
+        style.finish(figure, axes.flat, text)
+        paths = style.save(figure, run, NAME, across.rows(curves, found))
+    notes = across.notes(run, found)
+    for name, own in curves.items():
+        if not own:
+            note = "memorisation: no predictions were kept; set --ledger"
+            notes.append(f"variant {name}: {note}" if name else note)
+    return paths, notes
+
+
+def _curves(results: Results) -> list[Curve]:
+    keys = results.keys("upstream", results.config.upstream.labels[0])
+    kept = [key for key in keys if "ledger/step" in results.arrays(key)]
+    if not kept:
+        return []
+    curves = []
+    for group in GROUPS:
+        name = f"shares_{group}"
+        # A group without examples has no shares in any run, which is no defect of the run.
+        own = [key for key in kept if np.isfinite(results.arrays(key)[f"ledger/{name}"]).all()]
+        if not own:
+            continue
+        seeds, steps, values = results.stack(own, "ledger", name)
+        for place, kind in enumerate(_KINDS if group == "corrupted" else _KINDS[:1]):
+            quantity = f"{group}/{kind}"
+            curves.append(mean_curve(NAME, own[0], quantity, seeds, steps, values[:, :, place]))
+        numbers = [_forgetting(results.arrays(key), group) for key in own]
+        for quantity in numbers[0]:
+            level = np.array([found[quantity] for found in numbers])
+            curves.append(_level(own[0], f"{group}/{quantity}", seeds, level))
+    return curves + chance_level(results, NAME, kept)
+
+
+def _level(key, quantity, seeds, values):
+    """A level; without a mean if it is infinite for a seed."""
+    if np.isfinite(values).all():
+        return mean_curve("forgetting", key, quantity, seeds, math.nan, values)
+    none = np.array([math.nan])
+    nothing = {"steps": none, "x": none, "mean": none, "low": none, "high": none}
+    return Curve(
+        "forgetting", key.labels, key.start, quantity, seeds, values=values[:, None], **nothing
+    )
+
+
+def _forgetting(arrays, group):
+    """Numbers of one run about the examples of a group."""
+    corrupted = arrays["ledger/given_labels"] != arrays["ledger/true_labels"]
+    chosen = corrupted if group == "corrupted" else ~corrupted
+    first = arrays["ledger/first_fitted"][chosen].astype(np.float64)
+    forgotten = arrays["ledger/times_forgotten"][chosen]
+    first[first < 0] = math.inf
+    # Not np.median, whose mean of two infinities is not a number.
+    return {
+        "num_examples": float(chosen.sum()),
+        "first_fitted": float(np.sort(first)[(len(first) - 1) // 2]),
+        "times_forgotten": float(forgotten.mean()),
+        "unforgettable": float(np.mean((forgotten == 0) & np.isfinite(first))),
+    }
+
+
+def _draw_panel(ax, curves):
+    drawn = {curve.quantity: curve for curve in curves if curve.panel == NAME}
+    if not drawn:
+        return style.empty(ax, "no predictions were kept")
+    for quantity, (look, text) in _LOOKS.items():
+        if quantity in drawn:
+            style.band(ax, drawn[quantity], look, text)
+    style.level(ax, drawn["chance"].mean[0], "chance")
+    ax.set(xlabel="optimiser steps", ylabel="share of the examples of the group", ylim=(0, 1.02))
+    style.legend(ax, columns=2)
+
+
+def _forgetting_text(name, curves):
+    """How often the examples of each group are forgotten, for the small print."""
+    texts = [
+        f"{group} {curve.mean[0]:.2f}"
+        for group in GROUPS
+        for curve in curves
+        if curve.quantity == f"{group}/times_forgotten"
+    ]
+    if not texts:
+        return ""
+    of = f", {name}" if name else ""
+    return f"Times that an example is forgotten{of}: {', '.join(texts)}."
