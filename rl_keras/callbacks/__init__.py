@@ -4,6 +4,7 @@ from rl_keras.callbacks.accuracy import IntervalLoss, ProbeAccuracy
 from rl_keras.callbacks.activations import ActivationTracker
 from rl_keras.callbacks.alignment import CovarianceAlignment
 from rl_keras.callbacks.features import FeatureAlignmentTracker
+from rl_keras.callbacks.inputs import SharedInputs
 from rl_keras.callbacks.ledger import MemorisationTracker
 from rl_keras.callbacks.schedules import Schedule, every, logarithmic
 from rl_keras.callbacks.writers import MetricLog, TensorBoardWriter
@@ -17,6 +18,7 @@ __all__ = [
     "MetricLog",
     "ProbeAccuracy",
     "Schedule",
+    "SharedInputs",
     "TensorBoardWriter",
     "every",
     "logarithmic",

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from rl_keras.callbacks.capture import batches_of_inputs, capture, find_layer
-from rl_keras.callbacks.inputs import as_examples, input_of, new_moments
+from rl_keras.callbacks.inputs import SharedInputs, as_examples, input_of, new_moments
 from rl_keras.callbacks.measurement import Measurement
 from rl_keras.callbacks.null_band import NULL_DRAWS, draws_for, grouped_floor, null_band
 from rl_keras.callbacks.schedules import Schedule
@@ -45,7 +45,8 @@ class CovarianceAlignment(Measurement):
     Args:
         data: what the layer's input moments are computed from: an array
             `(n, ...)`, an iterable of batches such as a `tf.data.Dataset` of
-            `(image, label)`, or ready `PatchMoments` of the layer's own input.
+            `(image, label)`, or ready `PatchMoments` of the layer's own input, or
+            `SharedInputs`, with which several layers need one pass between them.
         layer: name, path or index of a Conv2D or Dense layer; the first by default.
         schedule: when to measure, such as `every(20)`.
         writers: where scalars and images go as well.
@@ -135,7 +136,7 @@ class CovarianceAlignment(Measurement):
             for number in range(self.num_random_bases)
         ]
         self.spaces = None
-        if not isinstance(self.data, PatchMoments):
+        if not isinstance(self.data, PatchMoments | SharedInputs):
             self._sample = next(batches_of_inputs(self.data, limit=8))
         self._read_inputs = capture(self.model, [self._layer], input_of)
         self._refresh_spaces()
@@ -190,6 +191,12 @@ class CovarianceAlignment(Measurement):
         if isinstance(self.data, PatchMoments):
             if self.spaces is None:
                 self._set_moments(self.data, self.data.num_examples)
+            return
+        if isinstance(self.data, SharedInputs):
+            moments = self.data.moments(self.model, self.layer_path)
+            if self.spaces is None or moments is not self._seen:
+                self._set_moments(moments, moments.num_examples)
+            self._seen = moments
             return
         seen = self._layer_inputs(self._sample)
         if self.spaces is not None and np.array_equal(seen, self._seen):

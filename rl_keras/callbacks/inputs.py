@@ -1,11 +1,11 @@
 """Moments of what a layer inside a model sees."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
 
-from rl_keras.callbacks.capture import capture
+from rl_keras.callbacks.capture import batches_of_inputs, capture, find_layer
 from rl_keras.science.patches import PatchMoments
 
 
@@ -50,3 +50,50 @@ def input_moments(
         for (path, layer), inputs in zip(layers.items(), read(batch), strict=True):
             moments[path].update(as_examples(layer, inputs))
     return moments
+
+
+class SharedInputs:
+    """The inputs of several layers, read in one pass over the data whatever their number.
+
+    Callbacks that share it measure together: the first that asks after training has moved
+    on has the moments of all layers computed, the others get theirs from the same pass. It
+    holds the moments of all of them, for a layer of d inputs `8 d^2` bytes.
+
+    Args:
+        data: array `(n, ...)` or iterable of batches, inputs of the model.
+        layers: names, paths or indices of Conv2D and Dense layers.
+        max_examples: examples of a pass, at most.
+
+    Example:
+        >>> shared = SharedInputs(images, layers=["conv2", "conv3"])
+        >>> [CovarianceAlignment(shared, layer=name) for name in shared.layers]
+    """
+
+    def __init__(self, data, layers: Sequence[str | int], max_examples: int = 10_000):
+        self.data = data
+        self.layers = tuple(layers)
+        self.max_examples = max_examples
+        self._seen: list[np.ndarray] | None = None
+        self._moments: dict[str, PatchMoments] = {}
+
+    def moments(self, model: keras.Model, path: str) -> PatchMoments:
+        """Returns the moments of one layer's inputs, the same object while these are the same.
+
+        Args:
+            model: a built model; it runs in inference mode.
+            path: of the layer, as `capture.find_layer` returns it.
+
+        Raises:
+            ValueError: if the layer is not one of these.
+        """
+        found = dict(find_layer(model, which) for which in self.layers)
+        if path not in found:
+            raise ValueError(f"`layers` must hold {path!r}. Received: {', '.join(found)}")
+        sample = next(batches_of_inputs(self.data, limit=8))
+        read = capture(model, list(found.values()), input_of)
+        seen = [keras.ops.convert_to_numpy(inputs) for inputs in read(sample)]
+        if self._seen is None or not all(map(np.array_equal, seen, self._seen)):
+            batches = batches_of_inputs(self.data, self.max_examples)
+            self._moments = input_moments(model, found, batches)
+            self._seen = seen
+        return self._moments[path]

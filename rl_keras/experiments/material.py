@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rl_keras.callbacks.capture import alignable_layers
-from rl_keras.callbacks.inputs import new_moments
+from rl_keras.callbacks.inputs import SharedInputs, new_moments
 from rl_keras.data.augmentation import Augmentation
 from rl_keras.data.examples import Examples, decoded_bytes, load_examples
 from rl_keras.data.label_table import LabelTable, label_table, load_labels, save_labels
@@ -188,16 +188,22 @@ class Material:
         num = min(self.plan.config.measure.moment_examples, data.num_examples)
         return self._batches(data, num)
 
-    def moments(self, stage: StagePlan, path: str, model):
-        """Returns what `CovarianceAlignment` needs of a stage's inputs.
+    def moments(self, stage: StagePlan, model) -> dict[str, PatchMoments | SharedInputs]:
+        """Returns what `CovarianceAlignment` needs of a stage's inputs, by layer.
 
-        For the first layer the moments are computed once for all seeds; deeper
-        layers see other inputs as training goes on, and get the images.
+        For the first layer the moments are computed once for all seeds; deeper layers
+        see other inputs as training goes on, and share one pass over the images.
         """
-        data = self.slice_of(stage)
-        if path == next(iter(alignable_layers(model))):
-            return self._first_layer_moments(stage.key.stage, path, model, data)
-        return np.concatenate(list(self.moment_batches(data)))
+        data, paths = self.slice_of(stage), self.plan.alignment_layers
+        first = next(iter(alignable_layers(model)))
+        deeper = [path for path in paths if path != first]
+        found: dict[str, PatchMoments | SharedInputs] = {}
+        if deeper:
+            images = np.concatenate(list(self.moment_batches(data)))
+            found = dict.fromkeys(deeper, SharedInputs(images, deeper, len(images)))
+        if first in paths:
+            found[first] = self._first_layer_moments(stage.key.stage, first, model, data)
+        return found
 
     def _first_layer_moments(self, stage, path, model, data):
         if stage not in self._moments:

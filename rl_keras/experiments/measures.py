@@ -43,9 +43,10 @@ class Measures:
     def __init__(self, stage: StagePlan, material: Material, model: keras.Model, writers: list):
         config = material.plan.config.measure
         schedule = measure_schedule(config, stage)
+        inputs = material.moments(stage, model) if material.plan.alignment_layers else {}
         self.alignments = [
             CovarianceAlignment(
-                material.moments(stage, path, model),
+                inputs[path],
                 layer=path,
                 schedule=schedule,
                 writers=writers,
