@@ -11,7 +11,7 @@ SMALL = (
     "--upstream_split=train[:40] --downstream_split=train[40:80] --test_split=test[:20] "
     "--upstream_batch_size=10 --downstream_batch_size=10 --upstream_epochs=4 --downstream_epochs=3 "
     "--probe_every=4 --measure_every=4 --filters=32 --units=4 --starts=scratch,covariance "
-    "--keep_weights=all --checkpoint_every=4 --notensorboard --figures="
+    "--keep_weights=all --checkpoint_every=4 --null_draws=9 --notensorboard --figures="
 ).split()
 VARIANTS = {
     "resident": [],

@@ -28,7 +28,7 @@ SMALL = (
     "--upstream_split=train[:40] --downstream_split=train[40:80] --test_split=test[:20] "
     "--upstream_batch_size=10 --downstream_batch_size=10 --upstream_epochs=2 --downstream_epochs=3 "
     "--probe_every=4 --measure_every=4 --filters=32 --units=4 --starts=covariance "
-    "--keep_weights=all --checkpoint_every=4"
+    "--keep_weights=all --checkpoint_every=4 --null_draws=9"
 ).split()
 # Runs main.py, and is killed a second after it has begun to save the state in UPLOAD.
 UPLOAD = "downstream-true-covariance-seed0/checkpoints/step-000000008"

@@ -29,7 +29,7 @@ SMALL = (
     "--upstream_split=train[:40] --downstream_split=train[40:80] --test_split=test[:25] "
     "--upstream_batch_size=10 --downstream_batch_size=10 --upstream_epochs=2 --downstream_epochs=2 "
     "--probe_every=4 --measure_every=4 --filters=32 --units=4 --downstream_labels=true,random "
-    "--upstream_num_random_classes=5 --seeds=0,1 --keep_weights=all --figures="
+    "--upstream_num_random_classes=5 --seeds=0,1 --keep_weights=all --null_draws=9 --figures="
 ).split()
 
 
