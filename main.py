@@ -150,8 +150,13 @@ def carry_out_program(config, given) -> int:
     if config.run.dry_run:
         return 0
     sys.stdout.write("\n== all experiments ==\n" + "\n".join(lines) + "\n")
-    report(config.run.workdir)
-    return next(filter(None, statuses.values()), 0)
+    status = next(filter(None, statuses.values()), 0)
+    try:
+        report(config.run.workdir)
+    except UsageError:  # there is nothing to report on
+        if not status:
+            raise
+    return status
 
 
 if __name__ == "__main__":

@@ -94,6 +94,21 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one_on_a_disk(in_clo
         assert one | {"train_seconds": 0} == other | {"train_seconds": 0}
 
 
+def test_variants_share_an_upstream_stage(bucket, patches_dir):
+    variants = "--variants=a: downstream_epochs=1; b: downstream_epochs=2"
+    flags = [f"--workdir={bucket / 'runs' / 'shared'}", f"--data_dir={patches_dir}", variants]
+    assert main.main([*SMALL, *flags, "--figures="]) == 0
+    one, other = (bucket / "runs" / "shared" / name for name in "ab")
+    stage = "upstream-random-seed0"
+    for name in (
+        f"arrays/{stage}.npz",
+        f"stages/{stage}/result.json",
+        f"stages/{stage}/weights.npz",
+    ):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    assert list((other / "tensorboard" / stage).glob("events*"))
+
+
 def test_tensorboard_files_are_readable(in_cloud):
     for stage in (in_cloud / "tensorboard").glob("*-seed0"):
         tags = EventAccumulator(str(stage)).Reload().Tags()["tensors"]

@@ -111,9 +111,21 @@ def test_one_that_fails_stops_no_other(flagfiles, tmp_path, monkeypatch, capsys)
 
 
 def test_a_bug_in_one_stops_no_other(flagfiles, tmp_path, monkeypatch, capsys):
+    run_seed = runner.Experiment.run_seed
+
+    def failing(self, seed):
+        return 1 / 0 if "slow" in str(self.directory.path) else run_seed(self, seed)
+
+    monkeypatch.setattr(runner.Experiment, "run_seed", failing)
+    assert program(flagfiles[:2], tmp_path / "all") == 1
+    said = capsys.readouterr()
+    assert "ZeroDivisionError" in said.err and "fast: done, " in said.out
+
+
+def test_where_all_fail_the_status_is_theirs(flagfiles, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runner.Experiment, "run_seed", lambda *_: 1 / 0)
-    assert program(flagfiles[:1], tmp_path / "all") == 2  # nothing for the report to show
-    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert program(flagfiles[:1], tmp_path / "all") == 1
+    assert "no run" not in capsys.readouterr().err
 
 
 def test_bad_input_in_one_stops_all_before_training(flagfiles, tmp_path, counted, capsys):

@@ -43,7 +43,7 @@ class Measures:
     def __init__(self, stage: StagePlan, material: Material, model: keras.Model, writers: list):
         config = material.plan.config.measure
         schedule = measure_schedule(config, stage)
-        inputs = material.moments(stage, model) if material.plan.alignment_layers else {}
+        inputs = material.moments(stage, model)
         self.alignments = [
             CovarianceAlignment(
                 inputs[path],

@@ -52,14 +52,14 @@ def borrow(
 
 
 def _copy(key, source, target):
+    def copy(path_in):
+        write_bytes(path_in(target), path_in(source).read_bytes())
+
+    copy(lambda run: run.arrays_path(key))
+    copy(lambda run: run.labels_path(key.stage, key.labels, key.seed))
+    copy(lambda run: run.weights_path(key))
+    for events in source.tensorboard_path(key).glob("events*"):
+        copy(lambda run, name=events.name: run.tensorboard_path(key) / name)
     # The result last: its presence marks a finished stage.
-    for path in (
-        source.arrays_path(key),
-        source.labels_path(key.stage, key.labels, key.seed),
-        *source.tensorboard_path(key).glob("*"),
-        source.weights_path(key),
-        source.stage_path(key) / "metrics.jsonl",
-        source.stage_path(key) / "result.json",
-    ):
-        below = path.relative_to(source.path)
-        write_bytes(target.path / below, path.read_bytes())
+    for name in ("metrics.jsonl", "result.json"):
+        copy(lambda run, name=name: run.stage_path(key) / name)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.curves import Curve, mean_curve, reached_curve
 from rl_keras.figures.reading import Results, read_variants
 from rl_keras.science.curves import first_step_reaching
 from rl_keras.storage import RunDirectory
@@ -118,13 +118,8 @@ def _first_steps(key, losses):
         first_step_reaching(list(own), [-loss for loss in own.values()], -LEVEL)
         for own in losses.values()
     ]
-    steps = np.array([math.inf if step is None else step for step in found])
-    finite = np.where(np.isfinite(steps), steps, 0)
-    curve = mean_curve(name, key, name, tuple(losses), math.nan, finite)
-    if np.isfinite(steps).all():
-        return curve
-    none = np.array([math.nan])
-    return replace(curve, values=steps[:, None], mean=none, low=none, high=none)
+    steps = [math.inf if step is None else step for step in found]
+    return reached_curve(name, key, name, tuple(losses), steps)
 
 
 def _losses(results, key) -> dict[int, float]:

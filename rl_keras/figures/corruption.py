@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.curves import Curve, reached_curve
 from rl_keras.figures.points import LINE, draw_points, tell_missing
 from rl_keras.figures.reading import read_variants
 from rl_keras.science.curves import first_step_reaching
@@ -93,15 +93,7 @@ def _curves(found) -> dict[str, list[Curve]]:
 
 
 def _point(panel, network, keys, seeds, values, x):
-    """One point, without a mean if some seed has no finite value."""
-    values = np.asarray(values, dtype=np.float64)
-    known = np.isfinite(values)
-    column = np.where(known, values, 0)[:, None]
-    curve = mean_curve(panel, replace(keys[0], start=network), panel, seeds, math.nan, column, [x])
-    if known.all():
-        return curve
-    none = np.array([math.nan])
-    return replace(curve, values=values[:, None], mean=none, low=none, high=none)
+    return reached_curve(panel, replace(keys[0], start=network), panel, seeds, values, x)
 
 
 def _by_network(found):

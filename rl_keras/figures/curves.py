@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -70,6 +70,24 @@ def mean_curve(panel, key: StageKey, quantity, seeds, steps, values, x=None) -> 
         low=np.array([interval.low for interval in intervals]),
         high=np.array([interval.high for interval in intervals]),
     )
+
+
+def reached_curve(panel, key: StageKey, quantity, seeds, values, x=None) -> Curve:
+    """Returns a level or a point that some seeds may never have reached.
+
+    Args:
+        panel: as in `mean_curve`, and so are `key`, `quantity` and `seeds`.
+        values: `(seeds,)`, infinite for a seed that never got there; then there is no mean.
+        x: horizontal position, a number; NaN, for a level, by default.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known, x = np.isfinite(values), np.array([math.nan if x is None else x])
+    column = np.where(known, values, 0)[:, None]
+    curve = mean_curve(panel, key, quantity, seeds, math.nan, column, x)
+    if known.all():
+        return curve
+    none = np.array([math.nan])
+    return replace(curve, values=values[:, None], mean=none, low=none, high=none)
 
 
 def to_rows(curves: Iterable[Curve], seeds: Sequence[int]) -> list[dict]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from rl_keras.config import ExperimentConfig, split_arm
-from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.curves import Curve, mean_curve, reached_curve
 from rl_keras.figures.nulls import null_curves
 from rl_keras.figures.reading import Results, chance_level
 
@@ -55,12 +55,8 @@ def steps_to(results: Results, labels: str, arms: Sequence[str], percent: int) -
             continue
         cells = [results.finished[key]["summary"][name] for key in keys]
         values = np.array([math.inf if cell in (None, "") else float(cell) for cell in cells])
-        finite = np.where(np.isfinite(values), values, 0)
-        curve = mean_curve(name, keys[0], name, [key.seed for key in keys], math.nan, finite)
-        if not np.isfinite(values).all():
-            none = np.array([math.nan])
-            curve = replace(curve, values=values[:, None], mean=none, low=none, high=none)
-        curves.append(curve)
+        seeds = [key.seed for key in keys]
+        curves.append(reached_curve(name, keys[0], name, seeds, values))
     return curves
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.curves import Curve, mean_curve, reached_curve
 from rl_keras.figures.reading import Results, chance_level, read_variants
 from rl_keras.storage import RunDirectory
 
@@ -88,19 +88,9 @@ def _curves(results: Results) -> list[Curve]:
         numbers = [_forgetting(results.arrays(key), group) for key in own]
         for quantity in numbers[0]:
             level = np.array([found[quantity] for found in numbers])
-            curves.append(_level(own[0], f"{group}/{quantity}", seeds, level))
+            name = f"{group}/{quantity}"
+            curves.append(reached_curve("forgetting", own[0], name, seeds, level))
     return curves + chance_level(results, NAME, kept)
-
-
-def _level(key, quantity, seeds, values):
-    """A level; without a mean if it is infinite for a seed."""
-    if np.isfinite(values).all():
-        return mean_curve("forgetting", key, quantity, seeds, math.nan, values)
-    none = np.array([math.nan])
-    nothing = {"steps": none, "x": none, "mean": none, "low": none, "high": none}
-    return Curve(
-        "forgetting", key.labels, key.start, quantity, seeds, values=values[:, None], **nothing
-    )
 
 
 def _forgetting(arrays, group):
