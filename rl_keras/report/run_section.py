@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from rl_keras.claims.folders import Run
+from rl_keras.figures.fit import unfitted
 from rl_keras.figures.table import paired_cells, summary_cells, summary_note
 from rl_keras.report.markup import Markup, join, table, tag
 from rl_keras.report.pictures import csv_of, read_pictures
 from rl_keras.report.settings import DEFAULT, read_flagfile, rows
 
 _LONG = 40  # items of a list
+_MAX_NAMED = 8  # stages that are named
 
 
 def run_section(run: Run, anchor: str) -> Markup:
@@ -20,7 +22,8 @@ def run_section(run: Run, anchor: str) -> Markup:
         parts += [tag("p", f"Question: {flagfile.question}")] if flagfile.question else []
     else:
         parts.append(tag("p", f"Experiment {run.config.run.experiment}, which has no flagfile."))
-    parts += [tag("p", _state(run), class_="faint"), *_figures(run), *_summary(run)]
+    parts += [tag("p", _state(run), class_="faint"), *_unfitted(run), *_figures(run)]
+    parts += _summary(run)
     return join([*parts, *_settings(run, flagfile)], "\n")
 
 
@@ -45,6 +48,19 @@ def _state(run):
         lines.append(f"{name or 'finished'}: {done} of {done + missing} stages")
     experiment = f"experiment {run.config.run.experiment}, {seeds_text(run.config.run.seeds)}"
     return f"Folder {run.name}, {experiment}; {'; '.join(lines)}."
+
+
+def _unfitted(run):
+    """Stages that did not memorise what they had to; the worst, where they are many."""
+    stages = unfitted(run.directory)
+    if not stages:
+        return []
+    worst = sorted(stages, key=stages.get)[:_MAX_NAMED]
+    told = [f"{name} {stages[name]:.1%}" for name in worst]
+    told += [f"and {len(stages) - len(worst)} more"] if len(stages) > len(worst) else []
+    asked = f"--require_fit={run.config.run.require_fit:g}"
+    text = f"Not fitted, final train accuracy on the given labels below {asked}: "
+    return [tag("p", text, ", ".join(told), ".", class_="missing unfitted")]
 
 
 def _figures(run):

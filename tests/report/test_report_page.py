@@ -131,6 +131,19 @@ def test_figures_of_the_run_and_of_its_variants_with_those_that_are_missing(make
     )
 
 
+def test_stages_that_did_not_memorise_are_named_the_worst_first(make):
+    page = page_of(make("a", require_fit=0.611).path)
+    assert sum("unfitted" in a.get("class", "") for _, a in page.tags) == 1
+    text = "".join(page.text)
+    told = text[text.index("Not fitted, final train accuracy") :]
+    assert told.startswith(
+        "Not fitted, final train accuracy on the given labels below --require_fit=0.611: "
+        "upstream-random-seed0 50.0%, upstream-random-seed1 51.0%, upstream-random-seed2 52.0%."
+    )
+    page = page_of(make("b", require_fit=0.5).path)
+    assert not any("unfitted" in a.get("class", "") for _, a in page.tags)
+
+
 def test_texts_are_escaped(make):
     run = make()
     name = "<img src=x onerror=alert(1)>&amp;"
