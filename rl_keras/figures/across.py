@@ -75,6 +75,23 @@ def positions(found: Mapping[str, Results]) -> tuple[str | None, dict[str, float
     return None, {variant: float(place) for place, variant in enumerate(found)}
 
 
+def by_network(found: Mapping[str, Results]) -> dict[str, list[tuple[float, str, Results]]]:
+    """Returns the variants of each network: corruption of their labels, name and results.
+
+    The corruption is the share of labels that are redrawn, 0 of true and 1 of random ones, in
+    whose order the variants are.
+    """
+    names = [name for name in differing(found) if name != "model"]
+    networks: dict[str, list] = {}
+    for variant, results in found.items():
+        model = results.config.model
+        text = " ".join([model.model, *(f"{name} {getattr(model, name)}" for name in names)])
+        stage = results.config.upstream
+        share = {"true": 0.0, "partial": stage.corruption}.get(stage.labels[0], 1.0)
+        networks.setdefault(text, []).append((share, variant, results))
+    return {name: sorted(own, key=lambda one: one[0]) for name, own in networks.items()}
+
+
 def _shortened(setting):
     """A setting without the middle of a long list."""
     items = setting.split(",")

@@ -11,8 +11,6 @@ Reference:
     ICLR 2017, arXiv 1611.03530, Figure 1a.
 """
 
-import json
-import math
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -21,12 +19,11 @@ import numpy as np
 
 from rl_keras.figures import across, style
 from rl_keras.figures.curves import Curve, mean_curve, reached_curve
+from rl_keras.figures.losses import LEVEL, first_steps, read_losses
 from rl_keras.figures.reading import Results, read_variants
-from rl_keras.science.curves import first_step_reaching
 from rl_keras.storage import RunDirectory
 
 NAME = "convergence"
-LEVEL = 0.1
 _LOWEST = 1e-3  # end of the axis of the loss
 _LOOKS = (  # as the starts, from dark to light; then round again
     *(replace(look, label="") for look in style.STARTS.values()),
@@ -98,32 +95,15 @@ def _draw_first(above, below, place, look, first):
 
 def _curves(results: Results) -> list[Curve]:
     """Loss and first step, or nothing if no stage logged a loss."""
-    keys = results.keys("upstream", results.config.upstream.labels[0])
-    losses = {key.seed: _losses(results, key) for key in keys}
-    losses = {seed: own for seed, own in losses.items() if own}
+    losses = read_losses(results)
     if not losses:
         return []
+    key = results.keys("upstream", results.config.upstream.labels[0])[0]
+    seeds = tuple(losses)
     steps = reduce(np.intersect1d, [list(own) for own in losses.values()])
     values = [[own[step] for step in steps] for own in losses.values()]
-    return [
-        mean_curve("loss", keys[0], "train_loss", tuple(losses), steps, values),
-        _first_steps(keys[0], losses),
-    ]
-
-
-def _first_steps(key, losses):
-    """The first step at the level or below; infinite for a seed that never got there."""
     name = f"steps_to_{LEVEL:g}"
-    found = [
-        first_step_reaching(list(own), [-loss for loss in own.values()], -LEVEL)
-        for own in losses.values()
+    return [
+        mean_curve("loss", key, "train_loss", seeds, steps, values),
+        reached_curve(name, key, name, seeds, list(first_steps(losses).values())),
     ]
-    steps = [math.inf if step is None else step for step in found]
-    return reached_curve(name, key, name, tuple(losses), steps)
-
-
-def _losses(results, key) -> dict[int, float]:
-    """Mean loss since the previous reading, by step, from the stage's part of the log."""
-    path = results.run.stage_path(key) / "metrics.jsonl"
-    logged = (json.loads(line) for line in path.read_text().splitlines())
-    return {row["step"]: row["value"] for row in logged if row["name"] == "train/loss"}

@@ -71,7 +71,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
 
 def _curves(found) -> dict[str, list[Curve]]:
     curves: dict[str, list[Curve]] = {}
-    for network, variants in _by_network(found).items():
+    for network, variants in across.by_network(found).items():
         times = {p: _times(results) for p, _, results in variants}
         for p, name, results in variants:
             keys, own = _keys(results), curves.setdefault(name, [])
@@ -94,23 +94,6 @@ def _curves(found) -> dict[str, list[Curve]]:
 
 def _point(panel, network, keys, seeds, values, x):
     return reached_curve(panel, replace(keys[0], start=network), panel, seeds, values, x)
-
-
-def _by_network(found):
-    """Corruption and results of the variants of each network, in the order of corruption."""
-    names = [name for name in across.differing(found) if name != "model"]
-    networks: dict[str, list] = {}
-    for variant, results in found.items():
-        model = results.config.model
-        text = " ".join([model.model, *(f"{name} {getattr(model, name)}" for name in names)])
-        networks.setdefault(text, []).append((_corruption(results), variant, results))
-    return {name: sorted(own, key=lambda pair: pair[0]) for name, own in networks.items()}
-
-
-def _corruption(results):
-    """The share of labels that are redrawn: none of the true ones, all of the random ones."""
-    stage = results.config.upstream
-    return {"true": 0.0, "partial": stage.corruption}.get(stage.labels[0], 1.0)
 
 
 def _keys(results):

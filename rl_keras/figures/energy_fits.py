@@ -49,11 +49,12 @@ class Profile:
     rotation_p: float
 
 
-def read_profiles(results: Results) -> tuple[list[Profile], list[str]]:
+def read_profiles(results: Results, tests: bool = True) -> tuple[list[Profile], list[str]]:
     """Returns the profiles of the first measured layer upstream, and notes for the reader.
 
     Args:
         results: of the upstream stages.
+        tests: whether to draw the nulls, which takes seconds; the p-values are NaN without.
     """
     keys = results.keys("upstream", results.config.upstream.labels[0])
     layer = next(iter(results.layers("alignment")), "")
@@ -75,7 +76,7 @@ def read_profiles(results: Results) -> tuple[list[Profile], list[str]]:
     profiles = []
     for kind in ("filters", "change"):
         try:
-            profiles += _profile(kind, layer, found)
+            profiles += _profile(kind, layer, found, tests)
         except UsageError as error:
             notes.append(f"energy_profile: no profile of the {kind}: {error}")
     if any(f"{prefix}/filters_by_step" not in own for own in found.values()):
@@ -85,7 +86,7 @@ def read_profiles(results: Results) -> tuple[list[Profile], list[str]]:
     return profiles, notes
 
 
-def _profile(kind, layer, found):
+def _profile(kind, layer, found, tests):
     """One profile, or none if the filters before training were not kept."""
     prefix = f"alignment/{layer}"
     stages, first = list(found.values()), next(iter(found))
@@ -101,9 +102,11 @@ def _profile(kind, layer, found):
     before = None if initial[0] is None else np.concatenate(initial)
     pooled = energy_profile(together, spaces, before)
     rng = np.random.default_rng(derive_seed(0, "energy_profile", kind))
-    rotation = np.nan
-    if len(spaces.values) <= _MOST_DIMENSIONS:
+    hump = rotation = np.nan
+    if tests and len(spaces.values) <= _MOST_DIMENSIONS:
         rotation = rotation_test(together, spaces, NUM_DRAWS, rng, before).p_value
+    if tests:
+        hump = hump_test(pooled, NUM_DRAWS, rng).p_value
     return [
         Profile(
             kind=kind,
@@ -115,7 +118,7 @@ def _profile(kind, layer, found):
             by_seed=np.array(by_seed),
             pooled=pooled.values,
             fits=compare_profiles(pooled),
-            hump_p=hump_test(pooled, NUM_DRAWS, rng).p_value,
+            hump_p=hump,
             rotation_p=rotation,
         )
     ]

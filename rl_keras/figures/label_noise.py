@@ -20,6 +20,7 @@ import numpy as np
 
 from rl_keras.figures import across, style
 from rl_keras.figures.curves import Curve, mean_curve
+from rl_keras.figures.halves import read_halves
 from rl_keras.figures.points import draw_points
 from rl_keras.figures.reading import read_variants
 from rl_keras.science.label_noise import (
@@ -30,7 +31,6 @@ from rl_keras.science.label_noise import (
 from rl_keras.storage import RunDirectory
 
 NAME = "label_noise"
-_QUANTITIES = {"agreement": "final_test_accuracy", "accuracy": "final_test_accuracy_true"}
 _LOOKS = {
     "agreement": (style.LAST, "agreement with the given labels"),
     "accuracy": (style.MIDDLE, "accuracy (true labels)"),
@@ -46,13 +46,14 @@ def rows(run: RunDirectory) -> list[dict]:
     quantity `implied`.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows(_curves(found), found)
+    return across.rows(_curves(read_halves(found)), found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
     """Draws what is finished, see `rl_keras.figures`."""
     found = read_variants(run, stage="upstream")
-    by_map = _curves(found)
+    halves = read_halves(found)
+    by_map = _curves(halves)
     curves = sorted((c for own in by_map.values() for c in own), key=lambda curve: curve.x[0])
     with style.context():
         figure, axes = style.subplots(2, rows=[(2.2, 1.4)])
@@ -63,7 +64,8 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         right.set(ylabel="implied share of false labels", ylim=(-0.02, 1.02))
         _draw_points(left, curves, ("agreement", "accuracy"))
         _draw_points(right, curves, ("implied",))
-        _draw_guides(left, right, curves, _num_classes(found))
+        if halves:
+            _draw_guides(left, right, curves, halves[0].num_classes)
         for ax in (left, right):
             ax.set(xlabel="true share of false labels", xlim=(-0.02, 1))
             style.legend(ax, columns=1)
@@ -87,53 +89,23 @@ def _draw_guides(left, right, curves, num_classes):
         right.plot(noise, apparent_noise_rate(noise, num_classes, clean[0]), **line)
 
 
-def _curves(found) -> dict[str, list[Curve]]:
+def _curves(halves) -> dict[str, list[Curve]]:
     curves: dict[str, list[Curve]] = {}
-    for names, halves in _label_maps(found):
-        labels = halves[0].config.upstream.labels[0]
-        keys = [{k.seed: k for k in results.keys("upstream", labels)} for results in halves]
-        seeds = sorted(set.intersection(*map(set, keys)))
-        if not seeds:
-            continue
-        reports = [
-            [results.finished[own[seed]] for results, own in zip(halves, keys, strict=True)]
-            for seed in seeds
-        ]
-        rates = [np.mean([r.get("labels_realised_rate") or 0.0 for r in own]) for own in reports]
-        found_by = {
-            name: [_mean(r["summary"][column] for r in own) for own in reports]
-            for name, column in _QUANTITIES.items()
+    for one in halves:
+        seeds = list(one.agreement)
+        agreement = list(one.agreement.values())
+        quantities = {
+            "agreement": agreement,
+            "accuracy": list(one.accuracy.values()),
+            "implied": list(implied_noise_rate(agreement, one.num_classes)),
         }
-        num_classes = reports[0][0]["num_classes"]
-        found_by["implied"] = list(implied_noise_rate(found_by["agreement"], num_classes))
-        for name, values in found_by.items():
+        for name, values in quantities.items():
             panel = "noise" if name == "implied" else "agreement"
             column = np.array(values)[:, None]
             if np.isfinite(column).all():
-                x = [float(np.mean(rates))]
-                key = keys[0][seeds[0]]
-                curve = mean_curve(panel, key, name, seeds, math.nan, column, x)
-                curves.setdefault("+".join(names), []).append(curve)
+                curve = mean_curve(panel, one.key, name, seeds, math.nan, column, [one.rate])
+                curves.setdefault("+".join(one.names), []).append(curve)
     return curves
-
-
-def _label_maps(found):
-    """Names and results of the variants of each label map: they differ in their halves alone."""
-    maps: dict[tuple, dict] = {}
-    for name, results in found.items():
-        stage = results.config.upstream
-        map_ = stage.labels, stage.corruption, stage.corruption_kind, stage.num_random_classes
-        maps.setdefault(map_, {})[name] = results
-    return [(list(own), list(own.values())) for own in maps.values()]
-
-
-def _mean(values):
-    values = list(values)
-    return math.nan if None in values else float(np.mean(values))
-
-
-def _num_classes(found):
-    return next(r["num_classes"] for results in found.values() for r in results.finished.values())
 
 
 def _draw_points(ax, curves, quantities):

@@ -86,7 +86,7 @@ def compare(networks: Mapping) -> Iterator[Similarities]:
     for layer in layers_of(networks):
         for measure, similarity in MEASURES.items():
             for pair, members in pairs.items():
-                values = [_similarity(similarity, networks, layer, *both) for both in members]
+                values = [pair_similarity(similarity, networks, layer, *both) for both in members]
                 values = np.array([value for value in values if np.isfinite(value)])
                 if values.size:
                     kinds = members[0][0][0], members[0][1][0]
@@ -132,7 +132,18 @@ def _sample(arrays, layer):
     return arrays[f"representation/{layer}/sample"], names
 
 
-def _similarity(similarity, networks, layer, first, second):
+def pair_similarity(similarity, networks: Mapping, layer: str, first, second) -> float:
+    """Returns how alike a layer of two networks is, NaN if one of them is dead.
+
+    Args:
+        similarity: of two samples `(examples, units)`, such as `linear_cka`.
+        networks: as `read_networks` returns them.
+        layer: path.
+        first: key in `networks`, and so is `second`.
+
+    Raises:
+        UsageError: if they did not see the same examples at the same positions.
+    """
     (x, x_ids), (y, y_ids) = (_sample(networks[name], layer) for name in (first, second))
     if not np.array_equal(x_ids, y_ids):
         raise UsageError(

@@ -14,7 +14,18 @@ from rl_keras.report.markup import Markup, join, tag
 from rl_keras.report.run_section import run_section
 
 NAME = "report.html"
-_PAPER = "https://arxiv.org/abs/2006.10455"
+_PAPERS = (
+    (
+        "What Do Neural Networks Learn When Trained With Random Labels?",
+        "https://arxiv.org/abs/2006.10455",
+        " (Maennel et al., NeurIPS 2020)",
+    ),
+    (
+        "Understanding Deep Learning Requires Rethinking Generalization",
+        "https://arxiv.org/abs/1611.03530",
+        " (Zhang et al., ICLR 2017)",
+    ),
+)
 _MARKS = (
     ("paper", "the paper says so"),
     ("inferred", "inferred from it"),
@@ -76,13 +87,13 @@ def render(runs: Sequence[Run], verdicts: Sequence[Verdict], left_out: Mapping[s
 
 
 def _introduction():
-    paper = tag("a", "What Do Neural Networks Learn When Trained With Random Labels?", href=_PAPER)
+    links = [join([tag("a", title, href=address), about]) for title, address, about in _PAPERS]
     return join(
         [
-            "Claims of Maennel et al., ",
-            paper,
-            " (NeurIPS 2020), beside what was measured. The same verdicts with the value of each "
-            "seed are in ",
+            "Claims of ",
+            join(links, " and "),
+            ", and of some others, beside what was measured. The same verdicts with the value of "
+            "each seed are in ",
             tag("code", CLAIMS_NAME),
             ".",
         ]

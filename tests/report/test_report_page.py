@@ -92,11 +92,12 @@ def test_one_file_without_network_or_script(make):
         f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
     ]
     away = [link["href"] for link in page.all("a") if not link["href"].startswith("#")]
-    assert away == ["https://arxiv.org/abs/2006.10455"]
+    papers = [f"https://arxiv.org/abs/{number}" for number in ("2006.10455", "1611.03530")]
+    assert away == papers
     source = (run.path / "report.html").read_text()
     style = source[source.index("<style>") : source.index("</style>")]
     assert "url(" not in style and "@import" not in style
-    assert source.count("http") == 1
+    assert source.count("http") == len(papers)
 
 
 def test_links_lead_to_places_on_the_page(make):
