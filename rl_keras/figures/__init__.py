@@ -31,6 +31,7 @@ ACROSS_VARIANTS = frozenset(
         "corruption",
         "convergence",
         "interpolation",
+        "regularizers",
     }
 )
 

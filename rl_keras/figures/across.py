@@ -11,6 +11,7 @@ from rl_keras.storage import RunDirectory
 from rl_keras.variants import variant_names
 
 _LONG = 6  # items of a list that are too many for the small print
+_LONG_TEXT = 600  # characters that are
 
 
 def rows(curves: Mapping[str, Sequence[Curve]], found: Mapping[str, Results]) -> list[dict]:
@@ -48,8 +49,10 @@ def small_print(run: RunDirectory, found: Mapping[str, Results], bands: bool = T
     """Returns the small print of a figure, with the settings of the variants if there are any."""
     config = run.read_config()
     text = footer(*found.values(), experiment=config.run.experiment, bands=bands)
-    words = [_shortened(word) for word in config.run.variants.split()]
-    return f"{text} Variants: {' '.join(words)}." if words else text
+    words = " ".join(_shortened(word) for word in config.run.variants.split())
+    if len(words) > _LONG_TEXT:
+        words = f"the {len(variant_names(config))} of the flagfile"
+    return f"{text} Variants: {words}." if words else text
 
 
 def differing(found: Mapping[str, Results]) -> dict[str, list]:

@@ -31,7 +31,12 @@ def draw_all(
         lines += [differences, ""] if differences else []
         lines += _depths(run, rows)
         lines += fit_text(run, require_fit)
-    for name in config.run.figures if figures is None else figures:
+    wanted = config.run.figures if figures is None else figures
+    if "regularizers" in wanted:
+        from rl_keras.figures import regularizers  # matplotlib, which others may not need
+
+        lines += [regularizers.table(run), ""]
+    for name in wanted:
         for folder in _folders(name, run, config):
             paths, more = FIGURES[name](folder)
             lines += [f"wrote {path}" for path in paths]

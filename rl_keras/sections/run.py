@@ -23,6 +23,7 @@ FIGURES = (  # each is drawn by the module of that name in rl_keras/figures
     "corruption",
     "convergence",
     "interpolation",
+    "regularizers",
 )
 
 

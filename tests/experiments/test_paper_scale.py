@@ -38,7 +38,11 @@ def ten_steps(path, workdir, data_dir):
     return flags
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+FEW = {"fig1_positive.cfg", "zhang_fig1a.cfg"}  # the others have the same networks
+DRY = [pytest.param(p, marks=() if p.name in FEW else pytest.mark.slow) for p in FILES]
+
+
+@pytest.mark.parametrize("path", DRY, ids=lambda path: path.name)
 def test_dry_run_at_full_size(path, cifar10_dir, capsys):
     config, _ = cli.parse([f"--flagfile={path}"])
     if config.data.dataset != "cifar10":
