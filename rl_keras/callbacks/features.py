@@ -19,6 +19,7 @@ from rl_keras.seeds import derive_seed
 FORMS = ("gram", "traceless", "change", "change_traceless")
 NUM_DRAWS = 99
 _MOST_DIMENSIONS = 300  # beyond, draws of the null would take longer than training
+_MOST_UNITS = 1024  # likewise
 _BATCH = 16  # gradients of 16 images at 256 filters and 10 outputs are 150 MB
 
 
@@ -50,7 +51,7 @@ class FeatureAlignmentTracker(Measurement):
             of them. `traceless` takes the isotropic part out of both matrices; `change`
             subtracts the first filters in the Gram matrix but not in the gradients, and
             is NaN at the first record. All is NaN once a dead network has no gradients, and
-            the random orders are beyond 300 dimensions.
+            the random orders are beyond 300 dimensions and 1,024 units.
         layer_path: the path of the measured layer.
 
     Raises:
@@ -91,7 +92,9 @@ class FeatureAlignmentTracker(Measurement):
         images = np.concatenate(list(batches))
         self._batches = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
         self._gradients = output_gradients(self.model, self._layer)
-        num_outputs = int(np.prod(self.model(images[:1], training=False).shape[1:]))
+        # As a tensor: a model whose inputs are a list warns of an array.
+        outputs = self.model(keras.ops.convert_to_tensor(images[:1]), training=False)
+        num_outputs = int(np.prod(outputs.shape[1:]))
         self._weights = self._combinations(num_outputs)
 
     def _combinations(self, num_outputs):
@@ -138,7 +141,8 @@ def _compare(rows, moments, rng, options):
     found = feature_alignment(rows, uncentered, **options)
     centered = feature_alignment(rows, moments.moment(centered=True), **options)
     mean = low = high = np.nan
-    if rows.shape[1] <= _MOST_DIMENSIONS and not np.isnan(found.observed):
+    is_small = rows.shape[1] <= _MOST_DIMENSIONS and len(rows) <= _MOST_UNITS
+    if is_small and not np.isnan(found.observed):
         null = unit_permutation_test(rows, uncentered, NUM_DRAWS, rng, **options)
         mean, (low, high) = null.draws.mean(), null.quantiles((0.025, 0.975))
     return {

@@ -61,12 +61,10 @@ def feature_alignment(
     """
     rows = checked_rows(rows)
     change = rows if initial_rows is None else rows - checked_rows(initial_rows, rows.shape)
-    gram = change.T @ change
-
-    def score(matrix):
-        return _correlation(gram, gradient_outer_product(rows, matrix), without_isotropic)
-
-    return FeatureAlignment(score(moment), score(np.eye(len(rows))), score(rows @ rows.T))
+    gram, whole = change.T @ change, rows.T @ rows
+    # Those for an identity and for W W' need no matrix of all pairs of units.
+    products = gradient_outer_product(rows, moment), whole, whole @ whole
+    return FeatureAlignment(*(_correlation(gram, p, without_isotropic) for p in products))
 
 
 def unit_permutation_test(

@@ -67,6 +67,22 @@ def test_weights_and_other_records_are_bitwise_equal_without(measured, patches_d
             np.testing.assert_array_equal(weights[0][name], weights[1][name], err_msg=name)
 
 
+def test_two_replicas_are_measured_as_one_device_is(measured, patches_dir, tmp_path):
+    devices = ["--strategy=mirrored", "--num_logical_cpus=2"]
+    assert main.main([*flags(tmp_path / "run", patches_dir), *devices]) == 0
+    one, two = arrays_of(measured), arrays_of(tmp_path / "run")
+    for key, arrays in one.items():
+        names = [n for n in arrays if n.split("/")[0] in ("feature_alignment", "representation")]
+        assert names and two[key].keys() == arrays.keys()
+        for name in names:
+            mine, its = arrays[name], two[key][name]
+            if np.issubdtype(mine.dtype, np.floating):  # weights differ in their last bits
+                scale = np.nanmax(np.abs(mine), initial=0)
+                np.testing.assert_allclose(its, mine, rtol=0, atol=1e-3 * scale, err_msg=name)
+            else:
+                np.testing.assert_array_equal(its, mine, err_msg=name)
+
+
 def test_the_ledger_is_of_the_probe_and_its_labels(measured):
     run = RunDirectory(measured)
     for key, arrays in arrays_of(measured).items():

@@ -30,7 +30,8 @@ SMALL = (
     "--test_split=test[:20] --upstream_batch_size=10 --downstream_batch_size=10 "
     "--upstream_epochs=4 --downstream_epochs=4 --probe_every=4 --measure_every=4 "
     "--downstream_labels=random --starts=scratch,covariance --keep_weights=all "
-    "--checkpoint_every=4 --notensorboard --figures="
+    "--checkpoint_every=4 --notensorboard --figures= --null_draws=9 "
+    "--ledger --feature_alignment --keep_representations=20"
 ).split()
 # Runs main.py, and sends itself a signal right after the n-th checkpoint.
 STRUCK = """
