@@ -1,76 +1,79 @@
-"""What ten seeds of one setting cost in one run, against ten trainings without their start-up.
-
-Run it as python tests/benchmarks/many_seeds.py.
+"""What many seeds of one setting cost in one run, against single trainings without start-up.
 
 The setting is that of flags/fig20_right.cfg with fewer epochs. A single training is the
-time within `Trainer.fit`, callbacks included; the run with many seeds is timed as a whole,
-from its flags to its figure.
+time within `Trainer.fit`, callbacks included, the median of ten runs of one seed; a run with
+many seeds is timed as a whole, from its flags to its figure.
+
+Run it as python -m tests.benchmarks.many_seeds. Not a test: speed depends on the machine.
 """
 
-import argparse
-import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-import main as command
+import main as command_line
 from rl_keras.experiments.training import Trainer
+from tests.benchmarks.results import Result, command
 
 FLAGFILE = Path(__file__).parents[2] / "flags" / "fig20_right.cfg"
 FIT = Trainer.fit
+SEEDS = (1, 5, 10, 50)
+EPOCHS = 40
+_SINGLE = 5  # runs of one seed
 
 
-def timed_fit(seconds):
-    """Returns a `Trainer.fit` that also notes how long it took."""
+def measure(repeats: int) -> Iterator[Result]:
+    with tempfile.TemporaryDirectory() as folder:
+        singles = [run(f"{folder}/{seed}", [seed])[1][0] for seed in range(_SINGLE)]
+        single = statistics.median(singles)
+        yield Result("one training, without start-up", single, "s")
+        for num in SEEDS:
+            wholes = [
+                run(f"{folder}/{num}-{turn}", range(num))[0]
+                for turn in range(repeats if num < 50 else 1)
+            ]
+            ratios = sorted(whole / (num * single) for whole in wholes)
+            spread = statistics.median(ratios), ratios[0], ratios[-1]
+            yield Result(
+                f"{num} seeds in one run",
+                statistics.median(wholes),
+                "s",
+                spread,
+                f"{num} trainings",
+                "<= 1.15" if num == 10 else "",
+            )
 
-    def fit(self, *arguments):
-        begin = time.perf_counter()
-        FIT(self, *arguments)
-        seconds.append(time.perf_counter() - begin)
 
-    return fit
-
-
-def run(workdir, seeds, epochs):
+def run(workdir, seeds):
     """Returns the seconds of the whole run, and of the trainings in it."""
     fits = []
-    Trainer.fit = timed_fit(fits)
+
+    def timed(self, *arguments):
+        begin = time.perf_counter()
+        FIT(self, *arguments)
+        fits.append(time.perf_counter() - begin)
+
+    Trainer.fit = timed
     flags = [
         f"--flagfile={FLAGFILE}",
         f"--workdir={workdir}",
         f"--seeds={','.join(map(str, seeds))}",
-        f"--upstream_epochs={epochs}",
+        f"--upstream_epochs={EPOCHS}",
         "--probe_every=60",
         "--measure_every=120",
     ]
     begin = time.perf_counter()
-    if command.main(flags):
+    with redirect_stdout(sys.stderr):
+        status = command_line.main(flags)
+    Trainer.fit = FIT
+    if status:
         raise SystemExit("The run failed.")
     return time.perf_counter() - begin, fits
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=80)
-    parser.add_argument("--repeats", type=int, default=3)
-    arguments = parser.parse_args()
-    ratios = []
-    for _ in range(arguments.repeats):
-        with tempfile.TemporaryDirectory() as folder:
-            seeds = range(arguments.seeds)
-            singles = [run(f"{folder}/{seed}", [seed], arguments.epochs)[1][0] for seed in seeds]
-            whole, _ = run(f"{folder}/all", seeds, arguments.epochs)
-        ratios.append(whole / sum(singles))
-        print(f"one run {whole:.1f} s, {len(singles)} trainings {sum(singles):.1f} s")
-    middle = statistics.median(ratios)
-    print(f"ratio: median {middle:.3f}, from {min(ratios):.3f} to {max(ratios):.3f}")
-
-
 if __name__ == "__main__":
-    main()
+    command(measure, __doc__, repeats=2)

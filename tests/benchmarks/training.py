@@ -1,40 +1,74 @@
-"""How much of a bare `model.fit` on resident arrays is left to our pipeline and callbacks.
+"""Training throughput: our loop, bare or measured, against a bare `model.fit`, and PyTorch.
 
-Run it as python tests/benchmarks/training_throughput.py, and with --model=vgg16
---images=640 --batch=64 --steps=20 --repeats=3 for the VGG16 of Figure 1 at full width.
+The ceiling is `fit` on a resident data set whose batches have a static shape, as ours have;
+`fit` on the arrays themselves stands beside it, since that is what one would write. All
+variants of a network train the same model and take turns, after a turn that traces
+everything; what is timed is the training alone.
 
-Not a test: speed depends on the machine. The variants take turns, several times,
-and each is compared with the bare fit of the same turn, so that a drift of the
-machine's speed cancels. What is timed is `fit` alone, after a warm-up that
-traces everything.
+"Measured" is alignment with its null band and activations every 20 steps. "Everything"
+adds accuracy on a probe, the ledger and feature alignment.
+
+Run it as python -m tests.benchmarks.training. Not a test: speed depends on the machine.
 """
 
-import argparse
-import os
-import statistics
-import sys
+import itertools
 import time
-from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path.insert(0, str(Path(__file__).parents[2]))
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from rl_keras.callbacks import ActivationTracker, CovarianceAlignment, every
+from rl_keras.callbacks import (
+    ActivationTracker,
+    CovarianceAlignment,
+    FeatureAlignmentTracker,
+    MemorisationTracker,
+    ProbeAccuracy,
+    every,
+)
+from rl_keras.callbacks.capture import alignable_layers
+from rl_keras.callbacks.inputs import SharedInputs
 from rl_keras.callbacks.progress import Progress, RunProgress
 from rl_keras.data.examples import Examples
+from rl_keras.data.options import pipeline_options
 from rl_keras.data.pipeline import train_dataset
 from rl_keras.data.scaling import fit_scaling
-from rl_keras.models import simple_cnn, vgg16
-from rl_keras.science.patches import PatchMoments
+from rl_keras.models import mlp, simple_cnn, small_inception, vgg16, wide_resnet
+from tests.benchmarks import pytorch
+from tests.benchmarks.results import Result, command, compared, take_turns
 
-BUILDERS = {"simple_cnn": simple_cnn, "vgg16": vgg16}
+STEPS, PROBE = 20, 256
+BARE, STATIC = "fit on arrays", "fit, static batches"
+OURS, MEASURED, EVERYTHING = "our loop", "measured every 20", "everything every 20"
+NETWORKS: dict[str, tuple[Callable, tuple[int, ...], int]] = {  # builder, shape of inputs, batch
+    "small CNN": (lambda: simple_cnn(init_scale=0.372), (32, 32, 3), 128),
+    "MLP 30-2048-256-10": (lambda: mlp(input_shape=(30,), widths=(2048, 256)), (30,), 128),
+    "VGG16": (vgg16, (32, 32, 3), 32),
+    "WRN-28-4": (wide_resnet, (32, 32, 3), 16),
+    "small Inception": (lambda: small_inception(input_shape=(28, 28, 3)), (28, 28, 3), 64),
+}
 
 
-def compiled_model(name):
-    model = BUILDERS[name](init_scale=0.372)
+def measure(repeats: int) -> Iterator[Result]:
+    peak = matmul_peak()
+    yield Result("matrix product 2048, float32", peak / 1e9, "GFLOP/s")
+    for name, (build, shape, batch) in NETWORKS.items():
+        steps = STEPS if len(shape) == 3 else 20 * STEPS
+        model = compiled(build())
+        variants = make_variants(model, shape, batch, steps)
+        torch_variants = pytorch.make_variants(name, shape, batch, steps)
+        seconds = take_turns({**variants, **torch_variants}, repeats)
+        targets = {OURS: ">= 0.97", MEASURED: ">= 0.95", **dict.fromkeys(torch_variants, "<= 1")}
+        yield from compared(
+            seconds, STATIC, steps * batch, "examples/s", targets, f"{name} ({batch}): "
+        )
+        share = steps * batch * training_flops(model) / min(seconds[OURS]) / peak
+        yield Result(f"{name} ({batch}): share of that peak", share, "")
+        keras.backend.clear_session()
+
+
+def compiled(model):
     model.compile(
         keras.optimizers.SGD(0.01, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -43,65 +77,73 @@ def compiled_model(name):
     return model
 
 
-def make_variants(name, num_images, batch, num_steps):
-    """Returns functions that train one model for `num_steps` steps, by name."""
+def make_variants(model, shape, batch, steps) -> dict[str, Callable[[], object]]:
+    """Returns functions that train the model for so many steps, by name."""
+    num = batch * STEPS
     generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (num_images, 32, 32, 3), dtype=np.uint8)
-    labels = generator.integers(0, 10, num_images)
-    examples = Examples(images, np.arange(num_images).astype("S"), labels)
+    images = generator.integers(0, 256, (num, *shape), dtype=np.uint8)
+    labels = generator.integers(0, 10, num)
+    examples = Examples(images, np.arange(num).astype("S"), labels)
     scaling = fit_scaling("standardize", images)
     scaled = scaling.apply_numpy(images)
-    moments = PatchMoments(3).update(scaled[:2000])
-    model = compiled_model(name)
-    epochs, rest = divmod(num_steps * batch, num_images)
+    epochs, batches = steps // STEPS, num // batch
+    pairs = tf.data.Dataset.from_tensor_slices((scaled, labels.astype(np.int32)))
+    static = pairs.batch(batch, drop_remainder=True).with_options(pipeline_options())
 
-    def bare():
-        model.fit(scaled, labels, batch_size=batch, epochs=epochs, verbose=0)
-
-    def ours(*callbacks):
-        dataset = train_dataset(examples, labels, scaling, batch, num_steps, seed=0)
-        steps_per_epoch = num_images // batch
-        progress = Progress(RunProgress(1, 1), "benchmark", batch, steps_per_epoch, num_steps)
+    def ours(callbacks=()):
+        dataset = train_dataset(examples, labels, scaling, batch, steps, seed=0)
+        progress = Progress(RunProgress(1, 1), "benchmark", batch, batches, steps)
         model.fit(dataset, epochs=1, verbose=0, shuffle=False, callbacks=[progress, *callbacks])
 
-    def measured():
-        ours(
-            CovarianceAlignment(moments, schedule=every(20)),
-            ActivationTracker(scaled[:256], schedule=every(20)),
+    def measured(*more):
+        alignment = CovarianceAlignment(shared, schedule=every(20), few_filters=True)
+        activity = ActivationTracker(scaled[:PROBE], schedule=every(20))
+        ours([alignment, activity, *more])
+
+    def everything():
+        given = labels[:PROBE]
+        measured(
+            ProbeAccuracy(scaled[:PROBE], given, schedule=every(20)),
+            MemorisationTracker(scaled[:PROBE], given, given, schedule=every(20)),
+            FeatureAlignmentTracker(scaled[:128], schedule=every(20), max_examples=128),
         )
 
-    if rest or num_images % batch:
-        raise SystemExit("--steps times --batch must be a multiple of --images, itself of --batch.")
-    return {"bare fit": bare, "our loop": ours, "our loop, measured every 20": measured}
+    shared = SharedInputs(scaled[:PROBE], [next(iter(alignable_layers(model)))])
+    return {
+        BARE: lambda: model.fit(scaled, labels, batch_size=batch, epochs=epochs, verbose=0),
+        STATIC: lambda: model.fit(static, epochs=epochs, verbose=0),
+        OURS: ours,
+        MEASURED: measured,
+        EVERYTHING: everything,
+    }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=BUILDERS, default="simple_cnn")
-    parser.add_argument("--images", type=int, default=2560)
-    parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--repeats", type=int, default=5)
-    arguments = parser.parse_args()
-    name, batch, steps = arguments.model, arguments.batch, arguments.steps
-    variants = make_variants(name, arguments.images, batch, steps)
-    seconds = {variant: [] for variant in variants}
-    for repeat in range(arguments.repeats + 1):
-        for variant, train in variants.items():
-            begin = time.perf_counter()
-            train()
-            if repeat:  # the first turn traces
-                seconds[variant].append(time.perf_counter() - begin)
-    bare = seconds["bare fit"]
-    print(f"\n{name}, {steps} steps of {batch}, {arguments.repeats} turns")
-    for variant, times in seconds.items():
-        ratios = sorted(one / other for one, other in zip(bare, times, strict=True))
-        rate = steps * batch / statistics.median(times)
-        print(
-            f"{variant:30s} {rate:8.0f} images/s   ratio to the bare fit: median "
-            f"{statistics.median(ratios):.3f}, from {ratios[0]:.3f} to {ratios[-1]:.3f}"
-        )
+def training_flops(model) -> float:
+    """Returns the floating-point operations of a training step for one example.
+
+    Those of the matrix products of convolutions and dense layers, forward and twice backward,
+    but no gradient of the images.
+    """
+    total = 0
+    for number, layer in enumerate(alignable_layers(model).values()):
+        positions = np.prod(layer.output.shape[1:-1], dtype=float)
+        total += 2 * positions * np.prod(layer.kernel.shape) * (2 if number == 0 else 3)
+    return float(total)
+
+
+def matmul_peak(size: int = 2048, seconds: float = 1.0) -> float:
+    """Returns operations a second of a large float32 matrix product, the best of many."""
+    matrix = keras.random.normal((size, size), seed=0)
+    best, end = float("inf"), time.perf_counter() + seconds
+    for turn in itertools.count():
+        begin = time.perf_counter()
+        keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix)[0, 0])
+        took = time.perf_counter() - begin
+        best = min(best, took) if turn else best
+        if turn > 2 and time.perf_counter() > end:
+            return 2 * size**3 / best
+    raise AssertionError
 
 
 if __name__ == "__main__":
-    main()
+    command(measure, __doc__, repeats=3)

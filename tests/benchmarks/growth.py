@@ -1,0 +1,97 @@
+"""How costs grow: with examples, width, seeds, layers and dimensions, and with which exponent.
+
+Each cost is taken at several sizes and fitted by a power of the size, a line on a log-log
+plot; an exponent of 1 is a cost in proportion. With --figure=FILE the lines are drawn.
+
+Run it as python -m tests.benchmarks.growth. Not a test: speed depends on the machine.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+
+from rl_keras.callbacks.capture import alignable_layers
+from rl_keras.callbacks.inputs import input_moments
+from rl_keras.callbacks.null_band import NULL_DRAWS
+from rl_keras.models import mlp, simple_cnn, vgg16
+from rl_keras.science.alignment import filter_covariance, misalignment
+from rl_keras.science.eigenspaces import as_spaces
+from rl_keras.science.nulls import sign_flip_test
+from rl_keras.science.patches import PatchMoments
+from tests.benchmarks.results import Result, command, take_turns
+from tests.benchmarks.training import compiled
+
+RNG = np.random.default_rng(0)
+
+
+def measure(repeats: int) -> Iterator[Result]:
+    for what, (sizes, make) in COSTS.items():
+        seconds = costs(sizes, make, repeats)
+        exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+        points = ", ".join(
+            f"{size:g}: {own:.2g} s" for size, own in zip(sizes, seconds, strict=True)
+        )
+        yield Result(f"{what} ({points})", float(exponent), "exponent")
+
+
+def costs(sizes: Sequence[float], make: Callable, repeats: int) -> list[float]:
+    """Returns the median seconds of what `make` returns for each size."""
+    seconds = take_turns({str(size): make(size) for size in sizes}, repeats)
+    return [statistics.median(own) for own in seconds.values()]
+
+
+def by_examples(num):
+    """A training epoch of the small CNN with 64 filters."""
+    images, labels = RNG.standard_normal((num, 32, 32, 3), np.float32), np.zeros(num, np.int32)
+    model = compiled(simple_cnn(filters=64))
+    return lambda: model.fit(images, labels, batch_size=128, verbose=0)
+
+
+def by_width(width):
+    """Ten training steps of an MLP with two layers of this width."""
+    inputs, labels = RNG.standard_normal((1280, 30), np.float32), np.zeros(1280, np.int32)
+    model = compiled(mlp(input_shape=(30,), widths=(width, width)))
+    return lambda: model.fit(inputs, labels, batch_size=128, verbose=0)
+
+
+def by_layers(num):
+    """One pass over 256 images for the inputs of the first layers of a narrow VGG16."""
+    model = vgg16(width=0.125)
+    layers = dict(list(alignable_layers(model).items())[:num])
+    images = RNG.standard_normal((256, 32, 32, 3), np.float32)
+    return lambda: input_moments(model, layers, [images])
+
+
+def by_images(num):
+    images = RNG.integers(0, 256, (num, 32, 32, 3), dtype=np.uint8)
+    return lambda: PatchMoments(3).update(images)
+
+
+def by_dimension(dim):
+    spaces, rows = (
+        as_spaces(np.diag(1.0 / np.arange(1, dim + 1))),
+        RNG.standard_normal((2 * dim, dim)),
+    )
+    return lambda: misalignment(spaces, filter_covariance(rows))
+
+
+def by_filters(num):
+    spaces, rows = as_spaces(np.diag(1.0 / np.arange(1, 28))), RNG.standard_normal((num, 27))
+    return lambda: sign_flip_test(rows, spaces, NULL_DRAWS, RNG)
+
+
+COSTS: dict[str, tuple[Sequence[int], Callable]] = {
+    "training, by examples": ((256, 512, 1024, 2048), by_examples),
+    "training an MLP, by width": ((256, 512, 1024, 2048), by_width),
+    "inputs of layers, by layers": ((1, 2, 4, 8, 13), by_layers),
+    "patch covariance, by images": ((1000, 2000, 4000, 8000), by_images),
+    "misalignment, by dimension": ((75, 150, 300, 600, 1200), by_dimension),
+    "null band, by filters": ((64, 128, 256, 512, 1024), by_filters),
+}
+
+
+if __name__ == "__main__":
+    command(measure, __doc__, repeats=3)
+    keras.backend.clear_session()
