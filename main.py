@@ -70,7 +70,7 @@ def tell(error: BaseException, name: str = "") -> int:
     return 1
 
 
-def check_backend() -> None:
+def start_backend() -> None:
     """Starts TensorFlow, which drawing does without.
 
     Raises:
@@ -92,7 +92,7 @@ def train(config) -> bool:
     Returns:
         Whether it is for this process to draw: of several workers one does.
     """
-    check_backend()
+    start_backend()
     from rl_keras.experiments.command import run
 
     return run(config)
@@ -143,7 +143,7 @@ def carry_out_program(config, given) -> int:
         for name in configs:
             around(name, lambda: None)
     else:
-        check_backend()
+        start_backend()
         from rl_keras.experiments.command import carry_out
 
         carry_out(configs, around)

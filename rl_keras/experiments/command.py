@@ -66,26 +66,13 @@ def carry_out(
         for own in plans.values():
             sys.stdout.writelines(f"{describe(plan)}\n" for plan in own)
         return
-    slices: dict = {}
     with stop_on_sigterm() as stop_requested:
-        commands = {}
+        experiments = _experiments(plans, strategy, stop_requested)
+        progress = _progress([one for own in experiments.values() for one in own])
         for name, config in configs.items():
-            experiments = [
-                Experiment(
-                    plan,
-                    Material(plan, RunDirectory(plan.config.run.workdir), slices),
-                    RunDirectory(plan.config.run.workdir),
-                    strategy,
-                    stop_requested,
-                )
-                for plan in plans[name]
-            ]
-            commands[name] = config, experiments
-        progress = _progress([e for _, own in commands.values() for e in own])
-        for name in configs:
             # Let go of each when it is done: its models take memory.
-            config, experiments = commands.pop(name)
-            around(name, lambda c=config, own=experiments: _train(c, own, progress))
+            own = experiments.pop(name)
+            around(name, lambda c=config, own=own: _train(c, own, progress))
     workers.any(False)  # nobody leaves while another still needs them
 
 
@@ -94,19 +81,32 @@ def _plans(config, strategy, sources):
     return [make_plan(own, replicas, sources) for own in expand(config).values()]
 
 
+def _experiments(plans, strategy, stop_requested):
+    """Returns the experiments by name; each may borrow from those before it."""
+    slices: dict = {}
+    lenders: list = []
+    found: dict[str, list[Experiment]] = {name: [] for name in plans}
+    for name, own in plans.items():
+        for plan in own:
+            directory = RunDirectory(plan.config.run.workdir)
+            material = Material(plan, directory, slices)
+            found[name].append(
+                Experiment(plan, material, directory, strategy, stop_requested, tuple(lenders))
+            )
+            lenders.append((plan.config, directory))
+    return found
+
+
 def _progress(experiments):
-    """Counts what is left to do, and lets every experiment borrow from those before it."""
-    progress = RunProgress(num_stages=0, work=0.0)
-    lenders, had = [], set()
+    """Counts what is left to do, without what will be borrowed."""
+    progress, had = RunProgress(num_stages=0, work=0.0), set()
     for experiment in experiments:
-        experiment.lenders = tuple(lenders)
-        lenders.append((experiment.config, experiment.directory))
-        own = {(upstream_settings(experiment.config), key) for key in experiment.upstream_keys()}
+        settings = upstream_settings(experiment.config)
         for stage in experiment.missing_stages():
-            if (upstream_settings(experiment.config), stage.key) not in had:
+            if (settings, stage.key) not in had:
                 progress.num_stages += 1
                 progress.work += experiment.work(stage)
-        had |= own
+        had |= {(settings, key) for key in experiment.upstream_keys()}
     return progress
 
 

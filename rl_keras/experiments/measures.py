@@ -60,13 +60,12 @@ class Measures:
             )
             for path in material.plan.alignment_layers
         ]
-        # The downstream examples in both stages, so that the switch can be seen.
-        probe = material.scaled(material.downstream, ACTIVITY_EXAMPLES)
-        self.activations = [
-            ActivationTracker(
-                probe, schedule=schedule, writers=writers, max_examples=ACTIVITY_EXAMPLES
-            )
-        ] * bool(nonlinear_layers(model))  # a linear model has no units
+        self.activations = []
+        if nonlinear_layers(model):  # a linear model has no units
+            # The downstream examples in both stages, so that the switch can be seen.
+            probe = material.scaled(material.downstream, ACTIVITY_EXAMPLES)
+            options = {"writers": writers, "max_examples": ACTIVITY_EXAMPLES}
+            self.activations.append(ActivationTracker(probe, schedule=schedule, **options))
         self.loss = IntervalLoss(every(config.probe_every), writers)
         self.probes = {
             name: ProbeAccuracy(

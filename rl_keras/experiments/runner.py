@@ -45,6 +45,7 @@ class Experiment:
         directory: RunDirectory,
         strategy,
         stop_requested: Callable[[], bool] = lambda: False,
+        lenders: Sequence[tuple[ExperimentConfig, RunDirectory]] = (),
     ):
         self.plan = plan
         self.config = plan.config
@@ -54,7 +55,7 @@ class Experiment:
         self.workers = Workers(strategy)
         self.stop_requested = lambda: self.workers.any(stop_requested())
         # Settings and folders of runs whose upstream stages may serve here too.
-        self.lenders: Sequence[tuple[ExperimentConfig, RunDirectory]] = ()
+        self.lenders = lenders
         self._trainers: dict[tuple, Trainer] = {}
         self._layerwise: tuple[int | None, Weights] = None, {}
 

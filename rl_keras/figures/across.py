@@ -34,6 +34,17 @@ def notes(run: RunDirectory, found: Mapping[str, Results]) -> list[str]:
     return lines
 
 
+def not_measured(found: Mapping[str, Sequence], figure: str, flag: str) -> list[str]:
+    """Returns notes on variants without any curve, and which flag would have had it measured.
+
+    Example:
+        >>> not_measured({"a": [], "b": [1]}, "memorisation", "ledger")
+        ['variant a: memorisation: not measured; set --ledger']
+    """
+    note = f"{figure}: not measured; set --{flag}"
+    return [f"variant {name}: {note}" if name else note for name, own in found.items() if not own]
+
+
 def title(name: str, without: str, labels: str = "") -> str:
     """Returns what stands before the kind of labels in the title of a panel.
 

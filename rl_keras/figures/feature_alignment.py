@@ -78,12 +78,8 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
             _share_heights([ax for ax, own in zip(row, curves.values(), strict=True) if own])
         style.finish(figure, axes.flat, across.small_print(run, found))
         paths = style.save(figure, run, NAME, across.rows(curves, found))
-    notes = across.notes(run, found)
-    for name, own in curves.items():
-        if not own:
-            note = "feature_alignment: it was not measured; set --feature_alignment"
-            notes.append(f"variant {name}: {note}" if name else note)
-    return paths, notes
+    missing = across.not_measured(curves, NAME, "feature_alignment")
+    return paths, [*across.notes(run, found), *missing]
 
 
 def _curves(results: Results) -> list[Curve]:

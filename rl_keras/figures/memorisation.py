@@ -61,12 +61,8 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         text = " ".join([across.small_print(run, found), *filter(None, texts)])
         style.finish(figure, axes.flat, text)
         paths = style.save(figure, run, NAME, across.rows(curves, found))
-    notes = across.notes(run, found)
-    for name, own in curves.items():
-        if not own:
-            note = "memorisation: no predictions were kept; set --ledger"
-            notes.append(f"variant {name}: {note}" if name else note)
-    return paths, notes
+    missing = across.not_measured(curves, NAME, "ledger")
+    return paths, [*across.notes(run, found), *missing]
 
 
 def _curves(results: Results) -> list[Curve]:

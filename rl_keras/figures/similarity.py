@@ -82,10 +82,8 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         text = f"{across.small_print(run, found, bands=False)} {_sizes(networks, layers)} {about}"
         style.finish(figure, axes.flat, text)
         paths = style.save(figure, run, NAME, table)
-    notes = across.notes(run, found)
-    if not networks:
-        notes.append("similarity: no representations were kept; set --keep_representations")
-    return paths, notes
+    missing = [] if networks else across.not_measured({"": []}, NAME, "keep_representations")
+    return paths, [*across.notes(run, found), *missing]
 
 
 def _rows(networks) -> list[dict]:

@@ -8,13 +8,14 @@ Run it as python -m tests.benchmarks.growth. Not a test: speed depends on the ma
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-import keras
 import numpy as np
 
 from rl_keras.callbacks.capture import alignable_layers
 from rl_keras.callbacks.inputs import input_moments
 from rl_keras.callbacks.null_band import NULL_DRAWS
+from rl_keras.figures import style
 from rl_keras.models import mlp, simple_cnn, vgg16
 from rl_keras.science.alignment import filter_covariance, misalignment
 from rl_keras.science.eigenspaces import as_spaces
@@ -29,11 +30,39 @@ RNG = np.random.default_rng(0)
 def measure(repeats: int) -> Iterator[Result]:
     for what, (sizes, make) in COSTS.items():
         seconds = costs(sizes, make, repeats)
-        exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
-        points = ", ".join(
-            f"{size:g}: {own:.2g} s" for size, own in zip(sizes, seconds, strict=True)
-        )
-        yield Result(f"{what} ({points})", float(exponent), "exponent")
+        exponent, _ = power_law(sizes, seconds)
+        ends = f"{seconds[0]:.2g} s at {sizes[0]}, {seconds[-1]:.2g} s at {sizes[-1]}"
+        points = tuple(zip(map(float, sizes), seconds, strict=True))
+        yield Result(f"{what}: {ends}", exponent, "exponent", points=points)
+
+
+def power_law(sizes, seconds) -> tuple[float, float]:
+    """Returns exponent and factor of the power of the size that fits best on a log-log plot.
+
+    Example:
+        >>> power_law([1, 2, 4], [3.0, 6.0, 12.0])
+        (1.0, 3.0)
+    """
+    exponent, height = np.polyfit(np.log(sizes), np.log(seconds), 1)
+    return float(exponent), float(np.exp(height))
+
+
+def draw(results: Sequence[Result], path: Path) -> None:
+    """Draws every cost with its fit, one panel each."""
+    with style.context():
+        figure, axes = style.subplots(3, rows=[(1.5, 0.75)] * 2, width=2.0)
+        for ax, result in zip(axes.flat, results, strict=True):
+            sizes, seconds = np.transpose(result.points)
+            exponent, factor = power_law(sizes, seconds)
+            point = {"color": style.LAST.color, "marker": "o", "linestyle": ""}
+            ax.plot(sizes, seconds, label="measured", **point)
+            line = {"color": style.GREY, "linestyle": (0, (5, 2))}
+            ax.plot(sizes, factor * sizes**exponent, label=f"exponent {exponent:.2f}", **line)
+            what, by = result.name.split(":")[0].split(", by ")
+            ax.set(xscale="log", yscale="log", title=what, xlabel=by, ylabel="seconds")
+            ax.legend(fontsize=6.5)
+        style.finish(figure, axes.flat, "Medians over turns; lines: least squares of logarithms.")
+        figure.savefig(path)
 
 
 def costs(sizes: Sequence[float], make: Callable, repeats: int) -> list[float]:
@@ -93,5 +122,4 @@ COSTS: dict[str, tuple[Sequence[int], Callable]] = {
 
 
 if __name__ == "__main__":
-    command(measure, __doc__, repeats=3)
-    keras.backend.clear_session()
+    command(measure, __doc__, repeats=3, draw=draw)

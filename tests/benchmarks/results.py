@@ -23,6 +23,7 @@ class Result:
         ratio: median, least and largest over the turns of the ratio to `base`, if there is one.
         base: what the ratio is to.
         target: bound on the median ratio, or on the value without a ratio, such as `">= 0.97"`.
+        points: of a cost that grows, sizes and seconds.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Result:
     ratio: tuple[float, float, float] | None = None
     base: str = ""
     target: str = ""
+    points: tuple[tuple[float, float], ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -106,15 +108,27 @@ def text(results: Iterable[Result]) -> str:
     return "\n".join(lines)
 
 
-def command(measure: Callable[[int], Iterable[Result]], description: str, repeats: int) -> None:
-    """Runs a benchmark from the command line: prints it, and with --json=FILE stores it."""
+def command(
+    measure: Callable[[int], Iterable[Result]],
+    description: str,
+    repeats: int,
+    draw: Callable[[list[Result], Path], None] | None = None,
+) -> None:
+    """Runs a benchmark from the command line: prints it, and with --json=FILE stores it.
+
+    With `draw` there is --figure=FILE too.
+    """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=repeats)
     parser.add_argument("--json", type=Path)
+    if draw:
+        parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
     found = []
     for result in measure(arguments.repeats):
         print(text([result]), flush=True)
-        found.append(dataclasses.asdict(result))
+        found.append(result)
     if arguments.json:
-        arguments.json.write_text(json.dumps(found))
+        arguments.json.write_text(json.dumps([dataclasses.asdict(one) for one in found]))
+    if draw and arguments.figure:
+        draw(found, arguments.figure)

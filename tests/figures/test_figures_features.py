@@ -39,5 +39,5 @@ def test_runs_that_did_not_measure_it_are_noted(make_run):
     run = make_run(measured=("alignment",))
     assert feature_alignment.rows(run) == []
     assert feature_alignment.draw(run)[1] == [
-        "feature_alignment: it was not measured; set --feature_alignment"
+        "feature_alignment: not measured; set --feature_alignment"
     ]

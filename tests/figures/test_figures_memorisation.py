@@ -83,4 +83,4 @@ def test_runs_without_a_ledger_are_noted(make_run):
     run = make_run(measured=(), **PARTIAL)
     assert memorisation.rows(run) == []
     text = draw_all(str(run.path), ("memorisation",))
-    assert "note: memorisation: no predictions were kept; set --ledger" in text
+    assert "note: memorisation: not measured; set --ledger" in text

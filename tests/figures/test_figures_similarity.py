@@ -101,6 +101,4 @@ def test_a_dead_layer_is_left_out(make_run):
 def test_runs_without_representations_are_noted(make_run):
     run = make_run(measured=())
     assert similarity.rows(run) == []
-    assert similarity.draw(run)[1] == [
-        "similarity: no representations were kept; set --keep_representations"
-    ]
+    assert similarity.draw(run)[1] == ["similarity: not measured; set --keep_representations"]
