@@ -35,10 +35,14 @@ def test_every_setting_is_marked_with_its_origin(path):
             assert mark, f"{path.name}: {line} stands before any of # [paper], [inferred], [ours]"
 
 
-def test_the_paper_in_one_command_leaves_no_experiment_out(monkeypatch):
+@pytest.mark.parametrize(
+    ("program", "names"), [("paper_cpu", ("fig", "proposition")), ("zhang_cpu", ("zhang_",))]
+)
+def test_a_paper_in_one_command_leaves_no_experiment_out(program, names, monkeypatch):
     monkeypatch.chdir(ROOT)
-    config, given = cli.parse(["--flagfile=flags/paper_cpu.cfg"])
-    own = {f"flags/{path.name}" for path in FILES if path.name.startswith(("fig", "proposition"))}
+    config, given = cli.parse([f"--flagfile=flags/{program}.cfg"])
+    own = {f"flags/{path.name}" for path in FILES if path.name.startswith(names)}
+    own.discard(f"flags/{program}.cfg")
     at_this_scale = {name for name in own if name.endswith("_cpu.cfg") or "fig20" in name}
     assert set(config.run.experiments) == at_this_scale
     assert len(expand_program(config, given)) == len(at_this_scale)

@@ -23,8 +23,8 @@ def test_python_blocks_run(number):
     assert done.stdout
 
 
-def test_there_are_two_python_blocks():
-    assert len(BLOCKS) == 2
+def test_python_blocks_are_found():
+    assert len(BLOCKS) == 3
 
 
 @pytest.mark.parametrize("command", COMMANDS)
