@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from scipy import optimize
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import random_basis
@@ -71,6 +70,8 @@ def matched(first, second) -> MatchedBasis:
         problem after Crouse, IEEE Trans. Aerosp. Electron. Syst. 52 (2016).
     """
     overlaps = squared_overlaps(first, second)
+    from scipy import optimize  # slow to import, and most figures do without
+
     rows, order = optimize.linear_sum_assignment(overlaps, maximize=True)
     vectors = np.asarray(second, dtype=np.float64)[:, order]
     products = (np.asarray(first, dtype=np.float64) * vectors).sum(axis=0)
