@@ -1,4 +1,7 @@
-"""Flagfiles for accelerators are not run to their end here: each takes ten steps of every stage."""
+"""Flagfiles for accelerators are not run to their end here: each takes ten steps of every stage.
+
+Those for two CPU cores are run by hand; here they pass a dry run.
+"""
 
 from pathlib import Path
 
@@ -38,6 +41,11 @@ def ten_steps(path, workdir, data_dir):
     return flags
 
 
+SMALL = [
+    p
+    for p in sorted((ROOT / "flags").glob("*_cpu.cfg"))
+    if p.stem not in ("paper_cpu", "zhang_cpu")
+]
 FEW = {"fig1_positive.cfg", "zhang_fig1a.cfg"}  # the others have the same networks
 DRY = [pytest.param(p, marks=() if p.name in FEW else pytest.mark.slow) for p in FILES]
 
@@ -49,6 +57,15 @@ def test_dry_run_at_full_size(path, cifar10_dir, capsys):
         pytest.skip(f"{config.data.dataset} is not there; ten steps are tested on other images")
     assert main.main([f"--flagfile={path}", f"--data_dir={cifar10_dir}", "--dry_run"]) == 0
     assert "operations" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SMALL, ids=lambda path: path.name)
+def test_dry_run_at_the_scale_of_two_cores(path, cifar10_dir, tmp_path):
+    flags = [f"--flagfile={path}", f"--workdir={tmp_path}", "--dry_run"]
+    config, _ = cli.parse(flags)
+    where = [f"--data_dir={cifar10_dir}"] if config.data.dataset == "cifar10" else []
+    assert main.main([*flags, *where]) == 0
 
 
 @pytest.mark.slow
