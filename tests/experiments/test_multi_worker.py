@@ -128,6 +128,7 @@ def stop_and_go_on(mirrored, workdir, after):
     assert_same(mirrored, workdir)
 
 
+@pytest.mark.slow
 def test_a_request_to_stop_on_one_worker_stops_both(mirrored, tmp_path):
     stop_and_go_on(mirrored, tmp_path / "run", after=4)
 

@@ -60,8 +60,20 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize(("damage", "num_damaged"), [*((d, 1) for d in DAMAGES), ("flipped", 2)])
-def test_damaged_checkpoints_are_passed_over(
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_named_and_passed_over(damage, tmp_path, capsys):
+    for step in (4, 8):
+        save_checkpoint(tmp_path, Checkpoint(step, [np.arange(300.0)], [], [], 1.0))
+    newest = max(tmp_path.glob("step-*.npz"))
+    DAMAGES[damage](newest)
+    assert load_checkpoint(tmp_path).step == 4
+    assert capsys.readouterr().err == (
+        f"warning: {newest} is damaged; going back to an earlier state.\n"
+    )
+
+
+@pytest.mark.parametrize(("damage", "num_damaged"), [("truncated", 1), ("flipped", 2)])
+def test_runs_go_on_before_damaged_checkpoints(
     damage, num_damaged, undisturbed, patches_dir, tmp_path, monkeypatch, capsys
 ):
     expected = undisturbed("resident")

@@ -98,7 +98,7 @@ def test_synchronized_replicas_agree_with_one_device(name, steps_per_execution):
     "name",
     [
         "cnn3",
-        "wide_resnet",
+        pytest.param("wide_resnet", marks=pytest.mark.slow),
         pytest.param("vgg16", marks=pytest.mark.slow),
         pytest.param("resnet18", marks=pytest.mark.slow),
         pytest.param("small_inception", marks=pytest.mark.slow),
