@@ -11,8 +11,8 @@ from rl_keras.config import ExperimentConfig, all_settings, to_values
 from rl_keras.data_checks import check_data
 from rl_keras.errors import UsageError
 
-# Model settings that each builder takes, besides init_scale and batch_normalization.
-MODEL_SETTINGS = {
+OF_EVERY_MODEL = ("init_scale", "batch_normalization")
+MODEL_SETTINGS = {  # those that each builder takes besides
     "simple_cnn": ("filters", "kernel_size", "padding", "units", "dropout"),
     "mlp": ("widths", "dropout"),
     "cnn3": ("conv_filters", "kernel_size", "padding", "dense_units"),
@@ -144,7 +144,7 @@ def _check_model(config):
     defaults = {s.name: s.default for s in all_settings() if s.section == "model"}
     taken = MODEL_SETTINGS[model.model]
     for name in defaults:
-        if name in ("model", "init_scale", "batch_normalization", *taken):
+        if name in ("model", *OF_EVERY_MODEL, *taken):
             continue
         if getattr(model, name) != defaults[name]:
             raise UsageError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from rl_keras.checks import MODEL_SETTINGS, OF_EVERY_MODEL
 from rl_keras.figures.curves import Curve, to_rows
 from rl_keras.figures.reading import Results, footer
 from rl_keras.storage import RunDirectory
@@ -99,7 +100,8 @@ def by_network(found: Mapping[str, Results]) -> dict[str, list[tuple[float, str,
     networks: dict[str, list] = {}
     for variant, results in found.items():
         model = results.config.model
-        text = " ".join([model.model, *(f"{name} {getattr(model, name)}" for name in names)])
+        own = [name for name in names if name in (*MODEL_SETTINGS[model.model], *OF_EVERY_MODEL)]
+        text = " ".join([model.model, *(f"{name} {getattr(model, name)}" for name in own)])
         stage = results.config.upstream
         share = {"true": 0.0, "partial": stage.corruption}.get(stage.labels[0], 1.0)
         networks.setdefault(text, []).append((share, variant, results))

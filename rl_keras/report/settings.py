@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_keras import cli
-from rl_keras.checks import MODEL_SETTINGS
+from rl_keras.checks import MODEL_SETTINGS, OF_EVERY_MODEL
 from rl_keras.config import ExperimentConfig, all_settings, to_values
 
 FLAGFILES = Path(__file__).parents[2] / "flags"
@@ -97,7 +97,7 @@ def _has_a_part(setting, config):
     if setting.flag in _NOT_OF_A_RESULT | _PLACES:
         return False
     if setting.section == "model":
-        always = ("model", "init_scale", "batch_normalization")
+        always = ("model", *OF_EVERY_MODEL)
         return setting.name in (*always, *MODEL_SETTINGS[config.model.model])
     if setting.section == "downstream":
         return bool(config.transfer.arms)
