@@ -118,10 +118,10 @@ def _draw_ends(ax, curves):
                 ax.vlines(x.mean, y.low, y.high, color=look.color, linewidth=1.2)
                 ax.hlines(y.mean, x.low, x.high, color=look.color, linewidth=1.2)
             if kind == "linear":
+                place = {"textcoords": "offset points", "ha": "center"}
                 ax.annotate(
-                    name, (x.mean[0], y.mean[0]), (5, 5), textcoords="offset points",
-                    fontsize=7, color=look.color,
-                )  # fmt: skip
+                    name, (x.mean[0], y.mean[0]), (0, 6), fontsize=7, color=look.color, **place
+                )
         if "chance" in by:
             style.level(ax, 1 - by["chance"].mean[0], "chance")
     ax.set(xlabel="norm (logarithmic)", ylabel="test error (fraction)", ylim=(0, 1), xscale="log")

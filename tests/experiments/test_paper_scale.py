@@ -26,6 +26,7 @@ def ten_steps(path, workdir, data_dir):
         "--dataset=natural_patches",
         "--test_split=test[:16]",
         "--seeds=0",
+        "--require_fit=0",
         "--notensorboard",
         f"--probe_every={STEPS}",
         f"--measure_every={STEPS}",
