@@ -32,6 +32,7 @@ ACROSS_VARIANTS = frozenset(
         "convergence",
         "interpolation",
         "regularizers",
+        "early_stopping",
     }
 )
 

@@ -24,6 +24,7 @@ FIGURES = (  # each is drawn by the module of that name in rl_keras/figures
     "convergence",
     "interpolation",
     "regularizers",
+    "early_stopping",
 )
 
 
