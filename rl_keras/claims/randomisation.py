@@ -1,15 +1,25 @@
 """Effects of randomised labels and inputs on a network trained from scratch (Zhang et al.)."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 
 from rl_keras.claims.claim import Effect, Found, effect_of
+from rl_keras.config import all_settings, to_values
 from rl_keras.figures.across import by_network
 from rl_keras.figures.losses import first_steps, read_losses
 from rl_keras.figures.reading import Results
 
 TRUE, RANDOM = "true labels", "random labels"
+_OF_A_CONDITION = (
+    *("upstream_labels", "upstream_num_random_classes", "upstream_corruption"),
+    *("upstream_corruption_kind", "input_corruption", "input_corruption_channels"),
+)
+_FLAGS = tuple(
+    setting.flag
+    for setting in all_settings()
+    if setting.section in ("data", "model", "upstream") and setting.flag not in _OF_A_CONDITION
+)
 
 
 def memorised(column: str) -> Callable[[Found], list[Effect]]:
@@ -74,7 +84,7 @@ def error_rises(found: Found) -> list[Effect]:
         right = [_final(results, "final_test_accuracy_true") for _, results in ordered]
         seeds = [seed for seed in right[0] if all(seed in own for own in right)]
         rises = {
-            seed: min(100 * (low[seed] - high[seed]) for low, high in pairwise(right))
+            seed: min(100 * (low[seed] - high[seed]) for low, high in itertools.pairwise(right))
             for seed in seeds
         }
         effects.append(effect_of(network, rises, len(ordered[0][1].config.run.seeds)))
@@ -93,23 +103,33 @@ def condition(results: Results) -> str:
 
 
 def _ratios(found, slow, fast) -> Iterator[tuple[str, dict[int, float], int]]:
-    """Steps of a slow over those of a fast condition, by seed, for each pair of conditions."""
-    steps = {}
-    for results in found.values():
-        name = condition(results)
-        if name and name not in steps:
-            losses = read_losses(results)
-            if losses:
-                steps[name] = first_steps(losses), len(results.config.run.seeds)
-    slows = [slow] if slow else list(steps)
-    fasts = [fast] if fast else list(steps)
-    for one in slows:
-        for other in fasts:
+    """Steps of a slow over those of a fast condition, by seed, for each pair of conditions.
+
+    Only variants are compared that differ in nothing else.
+    """
+    groups: dict[tuple, dict] = {}
+    for variant, results in found.items():
+        name, losses = condition(results), read_losses(results)
+        if name and losses and results.config.upstream.loss == "cross_entropy":
+            found_there = groups.setdefault(_setting(results), {})
+            found_there[name] = first_steps(losses), len(results.config.run.seeds), variant
+    groups = {key: steps for key, steps in groups.items() if len(steps) > 1}
+    for steps in groups.values():
+        slows = [slow] if slow else list(steps)
+        fasts = [fast] if fast else list(steps)
+        for one, other in itertools.product(slows, fasts):
             if one == other or one not in steps or other not in steps:
                 continue
-            (mine, planned), (its, _) = steps[one], steps[other]
+            (mine, planned, variant), (its, *_) = steps[one], steps[other]
             ratios = {seed: mine[seed] / its[seed] for seed in mine if seed in its}
-            yield f"{one} against {other}", ratios, planned
+            where = f"{variant}: " if len(groups) > 1 else ""
+            yield f"{where}{one} against {other}", ratios, planned
+
+
+def _setting(results) -> tuple:
+    """All that a condition leaves as it is."""
+    values = to_values(results.config)
+    return tuple(values[flag] for flag in _FLAGS)
 
 
 def _final(results, column) -> dict[int, float]:

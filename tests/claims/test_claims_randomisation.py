@@ -76,6 +76,32 @@ def test_runs_without_these_conditions_are_not_measured(verdicts):
     assert not [key for key in found if key.startswith("zhang")]
 
 
+def test_only_variants_that_differ_in_nothing_else_are_compared(verdicts):
+    variants = f"slow: upstream_labels=true upstream_weight_decay=0.1; {SIX}"
+    steps = {"slow": 900, **STEPS}
+    found = verdicts(losses=converge(steps), variants=variants, starts=("none",))
+    slowest = about(found, "zhang_random_labels_slowest")
+    assert by_seed(slowest["random labels against true labels"]) == [2, 2, 2]
+    assert len(found["zhang_small_factor"]) == 1
+
+
+def test_networks_are_told_apart_and_only_cross_entropy_is_measured(verdicts):
+    pairs = "a: upstream_labels=true; b: upstream_labels=random"
+    widths = pairs.replace("a:", "c: filters=8").replace("b:", "d: filters=8")
+    steps = {"a": 100, "b": 200, "c": 100, "d": 400}
+    values = {"variants": f"{pairs}; {widths}", "starts": ("none",)}
+    found = verdicts(losses=converge(steps), **values)
+    factors = about(found, "zhang_small_factor")
+    assert {text: by_seed(one)[0] for text, one in factors.items()} == {
+        "b: random labels against true labels": 2,
+        "d: random labels against true labels": 4,
+    }
+    found = verdicts(
+        losses=converge(steps), name="squares", upstream_loss="squared_error", **values
+    )
+    assert len(found["zhang_small_factor"]) == 2  # those of the first run
+
+
 @pytest.mark.parametrize(
     ("train", "test", "expected"),
     [
