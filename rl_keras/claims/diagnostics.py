@@ -3,13 +3,15 @@
 import numpy as np
 
 from rl_keras.claims.claim import Effect, Found, effect_of
+from rl_keras.claims.conditions import RANDOM, TRUE, comparable
 from rl_keras.claims.starts import about
 from rl_keras.figures.energy_fits import read_profiles
 from rl_keras.figures.halves import are_halves, read_halves
-from rl_keras.figures.reading import Results
 from rl_keras.figures.similarity_pairs import layers_of, pair_similarity, read_networks
 from rl_keras.science.label_noise import expected_agreement
 from rl_keras.science.similarity import linear_cka
+
+_BOTH = f"{RANDOM} against {TRUE}"
 
 
 def profiles_agree(found: Found) -> list[Effect]:
@@ -17,25 +19,19 @@ def profiles_agree(found: Found) -> list[Effect]:
 
     Of the same seed. Untrained filters have a flat profile, which correlates with nothing.
     """
-    by_labels = {}
-    for results in found.values():
-        labels = results.config.upstream.labels[0]
-        if labels in ("random", "true") and results.config.data.dataset != "gaussian":
-            profiles = [p for p in read_profiles(results, tests=False)[0] if p.kind == "filters"]
-            if profiles:
-                by_labels.setdefault(labels, (profiles[0], results))
-    if len(by_labels) < 2:
-        return []
-    (random, results), (true, _) = by_labels["random"], by_labels["true"]
-    if random.by_seed.shape[1] != true.by_seed.shape[1]:
-        return []
-    other = dict(zip(true.seeds, true.by_seed, strict=True))
-    values = {
-        seed: float(np.corrcoef(own, other[seed])[0, 1])
-        for seed, own in zip(random.seeds, random.by_seed, strict=True)
-        if seed in other
-    }
-    return [effect_of("random against true labels", values, len(results.config.run.seeds))]
+    effects = []
+    for group in _of_both(found):
+        own = {name: _filter_profile(results) for name, results in group.items()}
+        if not all(own.values()):
+            continue
+        random, true = (dict(zip(p.seeds, p.by_seed, strict=True)) for p in own.values())
+        values = {
+            seed: float(np.corrcoef(random[seed], true[seed])[0, 1])
+            for seed in random
+            if seed in true and len(random[seed]) == len(true[seed])
+        }
+        effects.append(effect_of(_BOTH, values, _planned(found)))
+    return effects
 
 
 def gradients_beyond_identity(found: Found) -> list[Effect]:
@@ -48,7 +44,7 @@ def gradients_beyond_identity(found: Found) -> list[Effect]:
     for name, results in found.items():
         layer = next(iter(results.layers("feature_alignment")), "")
         values = {}
-        for key in _keys(results) if layer else []:
+        for key in results.upstream_keys if layer else []:
             arrays, prefix = results.arrays(key), f"feature_alignment/{layer}/change"
             if f"{prefix}_observed" in arrays:
                 gain = arrays[f"{prefix}_observed"] - arrays[f"{prefix}_identity"]
@@ -63,26 +59,20 @@ def likeness_lost_with_depth(found: Found) -> list[Effect]:
 
     Unbiased linear CKA of networks of one seed, which share their first weights.
     """
-    networks = read_networks(found)
-    layers = layers_of(networks)
-    kinds = {"random": "", "true": ""}
-    for name, results in found.items():
-        labels = results.config.upstream.labels[0]
-        if labels in kinds:
-            kinds[labels] = kinds[labels] or name or labels
-    values = {}
-    for kind, seed in networks:
-        if kind != kinds["random"] or (kinds["true"], seed) not in networks or len(layers) < 2:
-            continue  # the other network of the seed, or one layer only
-        pair = (kind, seed), (kinds["true"], seed)
-        first, last = (
-            pair_similarity(linear_cka, networks, layer, *pair) for layer in (layers[0], layers[-1])
-        )
-        values[seed] = float(first - last)
-    if not values:
-        return []
-    planned = max(len(results.config.run.seeds) for results in found.values())
-    return [effect_of(f"{layers[0]} against {layers[-1]}", values, planned)]
+    effects = []
+    for group in _of_both(found):
+        networks = read_networks(group)
+        layers = layers_of(networks)
+        ends, values = [*layers[:1], *layers[-1:]], {}
+        seeds = [seed for kind, seed in networks if kind == "random"]
+        for seed in seeds if len(layers) > 1 else []:
+            pair = ("random", seed), ("true", seed)
+            if pair[1] in networks:
+                first, last = (pair_similarity(linear_cka, networks, e, *pair) for e in ends)
+                values[seed] = float(first - last)
+        if values:
+            effects.append(effect_of(" against ".join(ends), values, _planned(found)))
+    return effects
 
 
 def agreement_off_closed_form(found: Found) -> list[Effect]:
@@ -118,7 +108,7 @@ def truth_seen_first(found: Found) -> list[Effect]:
         if not stack:
             continue
         seeds, _, shares = stack
-        chance = 1 / next(iter(results.finished.values()))["num_classes"]
+        chance = 1 / results.num_classes
         values = {}
         for number, seed in enumerate(seeds):
             others = np.delete(shares, number, axis=0) if len(seeds) > 1 else shares
@@ -128,18 +118,35 @@ def truth_seen_first(found: Found) -> list[Effect]:
     return effects
 
 
+def _of_both(found):
+    """The variants on random and on true labels that differ in nothing else, as such."""
+    return [
+        {"random": found[group[RANDOM]], "true": found[group[TRUE]]}
+        for group in comparable(found)
+        if RANDOM in group and TRUE in group
+    ]
+
+
+def _filter_profile(results):
+    """The energy profile of the filters; `None` for inputs that are no images, or without any."""
+    if results.config.data.dataset == "gaussian":
+        return None
+    profiles, _ = read_profiles(results, tests=False)
+    return next((profile for profile in profiles if profile.kind == "filters"), None)
+
+
+def _planned(found):
+    return max(len(results.config.run.seeds) for results in found.values())
+
+
 def _closed_form(one, accuracy):
     return expected_agreement(one.rate, one.num_classes, accuracy=accuracy)
-
-
-def _keys(results: Results):
-    return results.keys("upstream", results.config.upstream.labels[0])
 
 
 def _kept(results):
     """Stages with corrupted examples, of which a ledger was kept."""
     name = "ledger/shares_corrupted"
-    found = {key: results.arrays(key) for key in _keys(results)}
+    found = {key: results.arrays(key) for key in results.upstream_keys}
     return [key for key, own in found.items() if name in own and np.isfinite(own[name]).all()]
 
 

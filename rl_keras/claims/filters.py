@@ -105,10 +105,6 @@ def _effect(name, results, values, note=""):
     return effect_of(text, values, len(results.config.run.seeds), note)
 
 
-def _keys(results):
-    return results.keys("upstream", results.config.upstream.labels[0])
-
-
 def _layer(results) -> str:
     return next(iter(results.layers("alignment")), "")
 
@@ -119,7 +115,7 @@ def _aligned(found):
         name: results
         for name, results in found.items()
         if results.config.data.dataset != "gaussian"
-        and results.stack(_keys(results), f"alignment/{_layer(results)}", "data_basis")
+        and results.stack(results.upstream_keys, f"alignment/{_layer(results)}", "data_basis")
     }
 
 
@@ -127,7 +123,7 @@ def _above_floor(results: Results, name: str) -> dict[int, float]:
     prefix = f"alignment/{_layer(results)}"
     ends = {}
     for quantity in (name, "floor"):
-        stack = results.stack(_keys(results), prefix, quantity)
+        stack = results.stack(results.upstream_keys, prefix, quantity)
         ends[quantity] = dict(zip(stack[0], stack[2][:, -1].tolist(), strict=True)) if stack else {}
     mine, floor = ends[name], ends["floor"]
     return {seed: mine[seed] - floor[seed] for seed in mine if seed in floor}
@@ -139,7 +135,7 @@ def _final(results, relative=True):
     f is in units of its level before training, unless it is not to be `relative`.
     """
     prefix, final = f"alignment/{_layer(results)}", []
-    for key in _keys(results):
+    for key in results.upstream_keys:
         arrays = results.arrays(key)
         if f"{prefix}/transfer" not in arrays:
             continue

@@ -1,37 +1,30 @@
 """Effects on the interpolants of least norm of a run with `--minimum_norm`."""
 
-from collections.abc import Callable
-
 from rl_keras.claims.claim import Effect, Found, effect_of
-from rl_keras.claims.randomisation import TRUE, condition
+from rl_keras.claims.conditions import TRUE, condition
 
 
-def beyond_chance(kind: str) -> Callable[[Found], list[Effect]]:
-    """Measures by how much the test error of an interpolant is less than by chance, in points.
+def kernel_beyond_chance(found: Found) -> list[Effect]:
+    """Measures by how much the Gaussian kernel's interpolant errs less than chance, in points.
 
-    Args:
-        kind: `"linear"` or `"gaussian"`. Of several variants with the same images and true
-            labels the first is taken for the Gaussian kernel, which is on the images alone.
+    It is on the images, which all variants share, so the first one with true labels is taken.
     """
-
-    def measure(found: Found) -> list[Effect]:
-        effects = []
-        for name, results in _with_true_labels(found).items():
-            errors = _by_seed(results, f"minimum_norm/{kind}/test_error")
-            if errors and not (effects and kind == "gaussian"):
-                classes = next(iter(results.finished.values()))["num_classes"]
-                values = {seed: 100 * (1 - 1 / classes - error) for seed, error in errors.items()}
-                about = name if kind == "linear" else "images"
-                effects.append(effect_of(about, values, len(results.config.run.seeds)))
-        return effects
-
-    return measure
+    for results in _with_true_labels(found).values():
+        errors = _by_seed(results, "minimum_norm/gaussian/test_error")
+        if errors:
+            chance = 1 - 1 / results.num_classes
+            values = {seed: 100 * (chance - error) for seed, error in errors.items()}
+            return [effect_of("images", values, len(results.config.run.seeds))]
+    return []
 
 
 def larger_norm_errs_less(found: Found) -> list[Effect]:
     """Measures how much less the interpolant of the larger norm errs, of two kinds of features."""
     own = {
-        name: {what: _by_seed(results, f"minimum_norm/linear/{what}") for what in _RECORDS}
+        name: {
+            what: _by_seed(results, f"minimum_norm/linear/{what}")
+            for what in ("norm", "test_error")
+        }
         for name, results in _with_true_labels(found).items()
     }
     own = {name: records for name, records in own.items() if all(records.values())}
@@ -45,9 +38,6 @@ def larger_norm_errs_less(found: Found) -> list[Effect]:
     }
     planned = len(found[small].config.run.seeds)
     return [effect_of(f"{small} against {large}", values, planned)]
-
-
-_RECORDS = ("norm", "test_error")
 
 
 def _with_true_labels(found):

@@ -5,41 +5,21 @@ import math
 from collections.abc import Callable, Iterator
 
 from rl_keras.claims.claim import Effect, Found, effect_of
-from rl_keras.config import all_settings, to_values
+from rl_keras.claims.conditions import RANDOM, TRUE, comparable, condition
 from rl_keras.figures.across import by_network
 from rl_keras.figures.losses import first_steps, read_losses
-from rl_keras.figures.reading import Results
 
-TRUE, RANDOM = "true labels", "random labels"
-_OF_A_CONDITION = (
-    *("upstream_labels", "upstream_num_random_classes", "upstream_corruption"),
-    *("upstream_corruption_kind", "input_corruption", "input_corruption_channels"),
-)
-_FLAGS = tuple(
-    setting.flag
-    for setting in all_settings()
-    if setting.section in ("data", "model", "upstream") and setting.flag not in _OF_A_CONDITION
-)
+TEST = "final_test_accuracy_true"  # of summary.csv
 
 
-def memorised(column: str) -> Callable[[Found], list[Effect]]:
-    """Measures an accuracy at the end, in per cent, on random labels that had to be memorised.
+def train_accuracy(found: Found) -> list[Effect]:
+    """Measures the train accuracy at the end, in per cent, on labels that had to be memorised."""
+    return _memorised(found, "final_train_accuracy", lambda results: 0)
 
-    Args:
-        column: of `summary.csv`. Of the test accuracy the chance level is taken off.
-    """
 
-    def measure(found: Found) -> list[Effect]:
-        effects = []
-        for name, results in found.items():
-            if not results.config.run.require_fit or condition(results) != RANDOM:
-                continue
-            values = _final(results, column)
-            if values:
-                effects.append(_effect(name, results, values))
-        return effects
-
-    return measure
+def beyond_chance(found: Found) -> list[Effect]:
+    """Measures the test accuracy after such labels, less the chance level, in points."""
+    return _memorised(found, TEST, lambda results: 1 / results.num_classes)
 
 
 def slower(slow: str, fast: str = "") -> Callable[[Found], list[Effect]]:
@@ -81,7 +61,7 @@ def error_rises(found: Found) -> list[Effect]:
         levels = [p for p, _ in ordered]
         if len(levels) < 3 or len(set(levels)) < len(levels):
             continue
-        right = [_final(results, "final_test_accuracy_true") for _, results in ordered]
+        right = [_final(results, TEST) for _, results in ordered]
         seeds = [seed for seed in right[0] if all(seed in own for own in right)]
         rises = {
             seed: min(100 * (low[seed] - high[seed]) for low, high in itertools.pairwise(right))
@@ -91,58 +71,45 @@ def error_rises(found: Found) -> list[Effect]:
     return effects
 
 
-def condition(results: Results) -> str:
-    """Returns what was randomised, such as `random labels` or `gaussian`.
-
-    Nothing where labels and inputs both were, or labels partly: the claims are not about these.
-    """
-    labels, inputs = results.config.upstream.labels[0], results.config.data.input_corruption
-    if inputs != "none":
-        return inputs if labels == "true" else ""
-    return {"true": TRUE, "random": RANDOM}.get(labels, "")
-
-
 def _ratios(found, slow, fast) -> Iterator[tuple[str, dict[int, float], int]]:
     """Steps of a slow over those of a fast condition, by seed, for each pair of conditions.
 
     Only variants are compared that differ in nothing else.
     """
-    groups: dict[tuple, dict] = {}
-    for variant, results in found.items():
-        name, losses = condition(results), read_losses(results)
-        if name and losses and results.config.upstream.loss == "cross_entropy":
-            found_there = groups.setdefault(_setting(results), {})
-            found_there[name] = first_steps(losses), len(results.config.run.seeds), variant
-    groups = {key: steps for key, steps in groups.items() if len(steps) > 1}
-    for steps in groups.values():
+    groups = comparable({name: r for name, r in found.items() if _has_cross_entropy(r)})
+    for group in groups:
+        steps = {what: first_steps(read_losses(found[name])) for what, name in group.items()}
         slows = [slow] if slow else list(steps)
         fasts = [fast] if fast else list(steps)
         for one, other in itertools.product(slows, fasts):
-            if one == other or one not in steps or other not in steps:
+            if one == other or not steps.get(one) or not steps.get(other):
                 continue
-            (mine, planned, variant), (its, *_) = steps[one], steps[other]
+            mine, its = steps[one], steps[other]
             ratios = {seed: mine[seed] / its[seed] for seed in mine if seed in its}
-            where = f"{variant}: " if len(groups) > 1 else ""
+            where = f"{group[one]}: " if len(groups) > 1 else ""
+            planned = len(found[group[one]].config.run.seeds)
             yield f"{where}{one} against {other}", ratios, planned
 
 
-def _setting(results) -> tuple:
-    """All that a condition leaves as it is."""
-    values = to_values(results.config)
-    return tuple(values[flag] for flag in _FLAGS)
+def _has_cross_entropy(results):
+    """The level of the loss is one of cross entropy."""
+    return results.config.upstream.loss == "cross_entropy"
+
+
+def _memorised(found, column, level):
+    """A column of what had to fit random labels, less a level, in per cent."""
+    effects = []
+    for name, results in found.items():
+        if results.config.run.require_fit and condition(results) == RANDOM:
+            less = level(results)
+            values = {seed: 100 * (own - less) for seed, own in _final(results, column).items()}
+            planned = len(results.config.run.seeds)
+            effects += [effect_of(name or RANDOM, values, planned)] if values else []
+    return effects
 
 
 def _final(results, column) -> dict[int, float]:
-    keys = results.keys("upstream", results.config.upstream.labels[0])
-    found = {key.seed: results.finished[key] for key in keys}
-    values = {seed: report["summary"].get(column) for seed, report in found.items()}
-    return {
-        seed: float(value) - (1 / found[seed]["num_classes"] if "test" in column else 0)
-        for seed, value in values.items()
-        if value is not None
+    found = {
+        key.seed: results.finished[key]["summary"].get(column) for key in results.upstream_keys
     }
-
-
-def _effect(name, results, values):
-    values = {seed: 100 * value for seed, value in values.items()}
-    return effect_of(name or RANDOM, values, len(results.config.run.seeds))
+    return {seed: float(value) for seed, value in found.items() if value is not None}

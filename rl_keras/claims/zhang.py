@@ -5,6 +5,7 @@ Bounds other than zero are ours and stand beside what the paper has.
 
 from rl_keras.claims import interpolants, randomisation
 from rl_keras.claims.claim import Claim
+from rl_keras.claims.conditions import RANDOM, TRUE
 
 _PAPER = "Zhang et al. 2017"
 _POINTS = "percentage points"
@@ -15,7 +16,7 @@ ZHANG = (
         "zhang_fitted",
         "A network that fits true labels fits random ones as well, with the same settings.",
         f"{_PAPER}, Table 1",
-        randomisation.memorised("final_train_accuracy"),
+        randomisation.train_accuracy,
         "train accuracy on random labels at the end",
         "per cent",
         bound=99.0,
@@ -25,7 +26,7 @@ ZHANG = (
         "zhang_chance",
         "Its test accuracy is then that of guessing.",
         f"{_PAPER}, Table 1",
-        randomisation.memorised("final_test_accuracy_true"),
+        randomisation.beyond_chance,
         "test accuracy against true labels at the end, less the chance level",
         _POINTS,
         side="within",
@@ -36,7 +37,7 @@ ZHANG = (
         "zhang_random_labels_slowest",
         "Of all conditions random labels take the longest to fit.",
         f"{_PAPER}, Figure 1a",
-        randomisation.slower(randomisation.RANDOM),
+        randomisation.slower(RANDOM),
         "steps of random labels to a loss of 0.1 over those of another condition, paired by seed",
         _DOUBLINGS,
         size="above 0; 0.5 to 2.1 in a repetition by others",
@@ -45,7 +46,7 @@ ZHANG = (
         "zhang_true_labels_fastest",
         "True labels on true images take the shortest.",
         f"{_PAPER}, Figure 1a",
-        randomisation.slower("", randomisation.TRUE),
+        randomisation.slower("", TRUE),
         "steps of another condition to a loss of 0.1 over those of true labels, paired by seed",
         _DOUBLINGS,
         size="above 0; 0.5 to 2.1 in a repetition by others",
@@ -74,7 +75,7 @@ ZHANG = (
         "zhang_kernel",
         "Fitting the labels exactly, with a kernel and no regulariser, generalises.",
         f"{_PAPER}, Section 5 and Table 3",
-        interpolants.beyond_chance("gaussian"),
+        interpolants.kernel_beyond_chance,
         "chance level of the test error minus that of the interpolant of least norm of the "
         "Gaussian kernel on pixels",
         _POINTS,

@@ -25,10 +25,6 @@ from rl_keras.storage import RunDirectory
 
 NAME = "convergence"
 _LOWEST = 1e-3  # end of the axis of the loss
-_LOOKS = (  # as the starts, from dark to light; then round again
-    *(replace(look, label="") for look in style.STARTS.values()),
-    style.Look("#a23b72", (0, (3, 1, 1, 1, 1, 1)), "v", 5),
-)
 
 
 def rows(run: RunDirectory) -> list[dict]:
@@ -67,7 +63,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
 def _draw_panels(above, below, drawn, found):
     names = []
     for place, (name, (loss, first)) in enumerate(drawn.items()):
-        look = replace(_LOOKS[place % len(_LOOKS)], place=place)
+        look = replace(style.VARIANTS[place % len(style.VARIANTS)], place=place)
         names.append(name or style.LABELS[found[name].config.upstream.labels[0]])
         style.band(above, loss, look, names[-1], minimum=_LOWEST)
         _draw_first(above, below, place, look, first)
@@ -98,7 +94,7 @@ def _curves(results: Results) -> list[Curve]:
     losses = read_losses(results)
     if not losses:
         return []
-    key = results.keys("upstream", results.config.upstream.labels[0])[0]
+    key = results.upstream_keys[0]
     seeds = tuple(losses)
     steps = reduce(np.intersect1d, [list(own) for own in losses.values()])
     values = [[own[step] for step in steps] for own in losses.values()]

@@ -74,7 +74,7 @@ def _curves(found) -> dict[str, list[Curve]]:
     for network, variants in across.by_network(found).items():
         times = {p: _times(results) for p, _, results in variants}
         for p, name, results in variants:
-            keys, own = _keys(results), curves.setdefault(name, [])
+            keys, own = results.upstream_keys, curves.setdefault(name, [])
             if not keys:
                 continue
             seeds = [seed for seed in times[p] if np.isfinite(times.get(0.0, {}).get(seed, np.inf))]
@@ -96,14 +96,10 @@ def _point(panel, network, keys, seeds, values, x):
     return reached_curve(panel, replace(keys[0], start=network), panel, seeds, values, x)
 
 
-def _keys(results):
-    return results.keys("upstream", results.config.upstream.labels[0])
-
-
 def _times(results):
     """Steps by seed until the train probe is fitted; infinite where it never was."""
     times = {}
-    for key in _keys(results):
+    for key in results.upstream_keys:
         arrays = results.arrays(key)
         step = first_step_reaching(
             arrays["probe/train/step"], arrays["probe/train/accuracy"], _FITTED
@@ -124,9 +120,7 @@ def _draw_panel(ax, curves, networks):
 
 
 def _draw_guides(ax, found, curves):
-    num_classes = next(
-        r["num_classes"] for results in found.values() for r in results.finished.values()
-    )
+    num_classes = next(iter(found.values())).num_classes
     p = np.linspace(0, 1, 100)
     perfect = guide_accuracy(p, num_classes, "true")
     line = {"color": style.GREY, "linewidth": 0.8}

@@ -10,6 +10,7 @@ Reference:
     Zhang et al., ICLR 2017, arXiv 1611.03530, Figure 2 and Section 3.
 """
 
+import itertools
 import math
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
     """Draws what is finished, see `rl_keras.figures`."""
     found = read_variants(run, stage="upstream")
     curves = {name: _curves(results) for name, results in found.items()}
-    looks = dict(zip(found, _looks(len(found)), strict=True))
+    looks = dict(zip(found, itertools.cycle(style.VARIANTS), strict=False))
     with style.context():
         space = style.legend_space(len(found) + 1, 2)
         figure, axes = style.subplots(2, rows=[(2.2, space)], left=1.3, between=1.45)
@@ -75,14 +76,9 @@ def _draw_ends(ax, curves, looks):
     ax.set(ylim=(len(curves) - 0.5, -0.5), xlabel="fraction of the test probe")
 
 
-def _looks(num):
-    known = list(style.STARTS.values())
-    return [known[number % len(known)] for number in range(num)]
-
-
 def _curves(results: Results) -> list[Curve]:
     """Curves and levels; the last is that of chance."""
-    keys = results.keys("upstream", results.config.upstream.labels[0])
+    keys = results.upstream_keys
     curves = []
     for name in ("train", "test"):
         stack = results.stack(keys, f"probe/{name}", "accuracy")

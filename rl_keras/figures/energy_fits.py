@@ -56,7 +56,7 @@ def read_profiles(results: Results, tests: bool = True) -> tuple[list[Profile], 
         results: of the upstream stages.
         tests: whether to draw the nulls, which takes seconds; the p-values are NaN without.
     """
-    keys = results.keys("upstream", results.config.upstream.labels[0])
+    keys = results.upstream_keys
     layer = next(iter(results.layers("alignment")), "")
     prefix = f"alignment/{layer}"
     found = {k: results.arrays(k) for k in keys if f"{prefix}/filters" in results.arrays(k)}

@@ -83,7 +83,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
 
 
 def _curves(results: Results) -> list[Curve]:
-    keys = results.keys("upstream", results.config.upstream.labels[0])
+    keys = results.upstream_keys
     curves = []
     for layer in results.layers(NAME)[:1]:
         for form in FORMS:

@@ -63,7 +63,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
 def _curves(found) -> dict[str, list[Curve]]:
     curves = {}
     for name, results in found.items():
-        keys = results.keys("upstream", results.config.upstream.labels[0])
+        keys = results.upstream_keys
         own = []
         for record in _RECORDS:
             stack = results.stack(keys, "minimum_norm", record)

@@ -14,7 +14,7 @@ def read_losses(results: Results) -> dict[int, dict[int, float]]:
 
     The loss at a step is the mean over the batches since the previous reading.
     """
-    keys = results.keys("upstream", results.config.upstream.labels[0])
+    keys = results.upstream_keys
     found = {key.seed: _logged(results, key) for key in keys}
     return {seed: losses for seed, losses in found.items() if losses}
 

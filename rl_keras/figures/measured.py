@@ -66,7 +66,7 @@ def misalignment(results: Results) -> list[Curve]:
     Bounds are 95% intervals of the mean over seeds; those of `random_basis` are one
     standard deviation over random bases and seeds. The null is that of `nulls.null_curves`.
     """
-    keys = results.keys("upstream", results.config.upstream.labels[0])
+    keys = results.upstream_keys
     curves = []
     for layer in results.layers("alignment")[:1]:
         prefix = f"alignment/{layer}"
@@ -94,7 +94,7 @@ def transfer(
         A curve for each chosen step, then the level, in the panel `transfer`; and
         which directions of the data are in them. The others are rounding.
     """
-    keys = results.keys("upstream", results.config.upstream.labels[0])
+    keys = results.upstream_keys
     layer = next(iter(results.layers("alignment")), "")
     stack = results.stack(keys, f"alignment/{layer}", "transfer")
     if not stack:

@@ -66,7 +66,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
 
 
 def _curves(results: Results) -> list[Curve]:
-    keys = results.keys("upstream", results.config.upstream.labels[0])
+    keys = results.upstream_keys
     kept = [key for key in keys if "ledger/step" in results.arrays(key)]
     if not kept:
         return []

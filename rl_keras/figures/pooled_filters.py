@@ -108,7 +108,7 @@ def image_shape(dim: int) -> tuple[int, int, int] | None:
 def _runs(results, prefix):
     """Filters, eigenvalues and eigenvectors by seed, without seeds that diverged."""
     found, notes = {}, []
-    for key in results.keys("upstream", results.config.upstream.labels[0]):
+    for key in results.upstream_keys:
         arrays = results.arrays(key)
         names = [f"{prefix}/{name}" for name in ("filters", "eigenvalues", "eigenvectors")]
         if not arrays.keys() >= set(names):

@@ -57,7 +57,7 @@ def read_steps(results: Results) -> tuple[PooledSteps | None, list[str]]:
     Returns:
         What was found, or `None` if there is nothing to show, and notes for the reader.
     """
-    keys = results.keys("upstream", results.config.upstream.labels[0])
+    keys = results.upstream_keys
     layer = next(iter(results.layers("alignment")), "")
     stack = results.stack(keys, f"alignment/{layer}", "filters_by_step")
     if not stack:

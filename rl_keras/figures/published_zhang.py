@@ -52,7 +52,7 @@ def _network(model):
         bare = model.batch_normalization == "none"
         return "Inception w/o BatchNorm" if bare else "Inception"
     if model.model == "mlp" and len(set(model.widths)) == 1:
-        return f"MLP {len(model.widths)}x512"
+        return f"MLP {len(model.widths)}x{model.widths[0]}"
     return {"small_alexnet": "AlexNet"}.get(model.model, model.model)
 
 

@@ -74,6 +74,16 @@ class Results:
             if (key.stage, key.labels, key.start) == (stage, labels, start)
         ]
 
+    @property
+    def upstream_keys(self) -> list[StageKey]:
+        """The finished upstream stages, one for each seed."""
+        return self.keys("upstream", self.config.upstream.labels[0])
+
+    @property
+    def num_classes(self) -> int:
+        """Of the labels, as the first finished stage has them."""
+        return next(iter(self.finished.values()))["num_classes"]
+
     def arrays(self, key: StageKey) -> dict[str, np.ndarray]:
         if key not in self._arrays:
             self._arrays[key] = read_arrays(self.run.arrays_path(key))

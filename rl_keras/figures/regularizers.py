@@ -98,7 +98,7 @@ def _rows(found: Mapping[str, Results]) -> list[dict]:
             "labels": setting.labels,
             "augmentation": setting.augmentation,
             "weight_decay": results.config.upstream.weight_decay,
-            "num_seeds": len(_keys(results)),
+            "num_seeds": len(results.upstream_keys),
         }
         for name, column in _COLUMNS.items():
             interval = _interval(results, column)
@@ -113,12 +113,8 @@ def _of(published: Published | None, name):
     return getattr(published, name) if published else None
 
 
-def _keys(results):
-    return results.keys("upstream", results.config.upstream.labels[0])
-
-
 def _interval(results, column) -> Interval | None:
-    values = [results.finished[key]["summary"][column] for key in _keys(results)]
+    values = [results.finished[key]["summary"][column] for key in results.upstream_keys]
     values = [100 * value for value in values if value is not None and math.isfinite(value)]
     return mean_interval(values) if values else None
 
@@ -174,4 +170,4 @@ def _point(look):
 
 
 def _chance(found):
-    return 1 / next(r["num_classes"] for o in found.values() for r in o.finished.values())
+    return 1 / next(iter(found.values())).num_classes

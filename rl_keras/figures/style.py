@@ -72,6 +72,10 @@ STARTS = {
     "pretrained_unscaled": Look("#dfa21c", (0, (1, 1)), "^", 3, "pretrained, not rescaled"),
     "layerwise": Look("#35756f", (0, (7, 1.5, 1, 1.5, 1, 1.5)), "P", 4, "drawn layer by layer"),
 }
+VARIANTS = (  # as the starts, from dark to light; then round again
+    *(replace(look, label="") for look in STARTS.values()),
+    Look("#a23b72", (0, (3, 1, 1, 1, 1, 1)), "v", 5),
+)
 HOLLOW = {"markersize": 3.5, "markerfacecolor": "white", "markeredgewidth": 0.8}  # one seed
 LAST = Look("#3f1d78", "-", "o", 0)
 MIDDLE = Look("#8a68b8", (0, (5, 1.5)), "s", 1)

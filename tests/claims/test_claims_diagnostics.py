@@ -47,6 +47,12 @@ def test_profiles_of_one_kind_of_labels_are_not_compared(verdicts):
     assert "energy_profile" not in found
 
 
+def test_profiles_of_networks_that_differ_otherwise_are_not_compared(verdicts):
+    variants = "random: ; real: upstream_labels=true upstream_weight_decay=0.1"
+    found = verdicts(profiles([1.0, 2.0, 3.0, 4.0], [1.0] * 4), **KINDS | {"variants": variants})
+    assert "energy_profile" not in found
+
+
 def test_gradients_beyond_an_identity(verdicts):
     def arrays(_, key):
         prefix = "feature_alignment/conv1"

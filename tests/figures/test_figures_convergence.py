@@ -8,7 +8,7 @@ import pytest
 
 import main
 from rl_keras.errors import NotFittedError, UsageError
-from rl_keras.figures import convergence
+from rl_keras.figures import convergence, style
 from rl_keras.figures.drawing import draw_all
 from rl_keras.figures.fit import check_fit, fit_text, unfitted
 from rl_keras.storage import RunDirectory, StageKey
@@ -72,7 +72,7 @@ def test_six_variants_are_drawn_and_told_apart(make_run):
     paths, notes = convergence.draw(run)
     assert [path.name for path in paths] == ["convergence.png", "convergence.csv"]
     assert notes == []
-    looks = convergence._LOOKS[:6]
+    looks = style.VARIANTS[:6]
     for name in ("color", "line", "marker", "place"):
         assert len({getattr(look, name) for look in looks}) == 6
 

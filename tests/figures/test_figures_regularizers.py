@@ -54,6 +54,7 @@ def test_settings_are_those_of_the_tables():
         "w/o BatchNorm"
     )
     assert setting(model="mlp", widths=(512, 512, 512)).network == "MLP 3x512"
+    assert setting(model="mlp", widths=(64, 64)).network == "MLP 2x64"
     assert setting(model="mlp", widths=(512, 256)).network == "mlp"
     assert setting(model="cnn3") not in TABLES
     assert setting(model="mlp", widths=(512,), input_corruption="gaussian") is None
