@@ -107,12 +107,12 @@ class ActivationTracker(Measurement):
         ]
         result = {}
         for number, path in enumerate(self._paths):
-            active, total, positions, profiles = zip(*(part[number] for part in parts), strict=True)
-            count = float(np.sum(positions))
+            active, positions, profiles = zip(*(part[number] for part in parts), strict=True)
+            profile = np.concatenate(profiles)
             result[path] = layer_activity(
-                fraction_active=np.sum(active, axis=0, dtype=np.float64) / count,
-                mean_activation=np.sum(total, axis=0, dtype=np.float64) / count,
-                profile=np.concatenate(profiles),
+                fraction_active=np.sum(active, axis=0, dtype=np.float64) / np.sum(positions),
+                mean_activation=profile.mean(axis=0, dtype=np.float64),
+                profile=profile,
             )
         return result
 
@@ -145,10 +145,15 @@ def _is_nonlinear(layer):
 
 
 def _unit_sums(_, outputs):
-    """Sums over examples and positions, and each example's mean over positions."""
+    """Counts of active inputs, how many there are, and each example's mean over positions.
+
+    A product with ones counts columns in 0.6 of the time of `ops.sum` over the first axis, and
+    the mean of all inputs follows from those of the examples: the large outputs of a
+    convolution are read twice, not three times.
+    """
     outputs = ops.cast(outputs, "float32")
-    units = outputs.shape[-1]
-    flat = ops.reshape(outputs, (-1, units))
-    active = ops.sum(ops.cast(flat > 0, "float32"), axis=0)
-    by_example = ops.reshape(outputs, (ops.shape(outputs)[0], -1, units))
-    return active, ops.sum(flat, axis=0), ops.shape(flat)[0], ops.mean(by_example, axis=1)
+    flat = ops.reshape(outputs, (-1, outputs.shape[-1]))
+    num = ops.shape(flat)[0]
+    active = ops.matmul(ops.ones((1, num)), ops.cast(flat > 0, "float32"))[0]
+    by_example = ops.reshape(outputs, (ops.shape(outputs)[0], -1, outputs.shape[-1]))
+    return active, num, ops.mean(by_example, axis=1)

@@ -3,6 +3,7 @@
 `pip install -r tests/benchmarks/requirements.txt` installs it; without it nothing here runs.
 """
 
+import time
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -15,20 +16,25 @@ except ImportError:
     torch = None
 
 
-def make_variants(name: str, shape, batch: int, steps: int) -> dict[str, Callable[[], None]]:
-    """Returns functions that train a network for so many steps, by name; none without PyTorch."""
+def make_variants(
+    name: str, shape, batch: int, before: int, steps: int
+) -> dict[str, Callable[[], float]]:
+    """Returns functions that train a network and time all but the first steps, by name.
+
+    There are none without PyTorch.
+    """
     if torch is None:
         return {}
     if len(shape) == 1:
-        return {"PyTorch": _training(_mlp(shape[0]), shape, batch, steps)}
+        return {"PyTorch": _training(_mlp(shape[0]), shape, batch, before, steps)}
     formats = {"PyTorch NCHW": torch.contiguous_format, "PyTorch NHWC": torch.channels_last}
     return {
-        text: _training(_NETWORKS[name](), (shape[2], *shape[:2]), batch, steps, memory)
+        text: _training(_NETWORKS[name](), (shape[2], *shape[:2]), batch, before, steps, memory)
         for text, memory in formats.items()
     }
 
 
-def _training(model, shape, batch, steps, memory=None):
+def _training(model, shape, batch, before, steps, memory=None):
     generator = np.random.default_rng(0)
     images = torch.from_numpy(generator.standard_normal((8 * batch, *shape), dtype=np.float32))
     labels = torch.from_numpy(generator.integers(0, 10, 8 * batch))
@@ -39,11 +45,14 @@ def _training(model, shape, batch, steps, memory=None):
 
     def train():
         model.train()
-        for step in range(steps):
+        for step in range(before + steps):
+            if step == before:
+                begin = time.perf_counter()
             rows = slice(step % 8 * batch, (step % 8 + 1) * batch)
             optimizer.zero_grad()
             loss_of(model(images[rows]), labels[rows]).backward()
             optimizer.step()
+        return time.perf_counter() - begin
 
     return train
 
