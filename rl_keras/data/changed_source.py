@@ -13,7 +13,7 @@ import tensorflow as tf
 from rl_keras.config import DataConfig
 from rl_keras.data.corruptions import InputCorruption
 from rl_keras.data.hashing import FACTORS, GAMMA, SHIFTS
-from rl_keras.data.options import pipeline_options
+from rl_keras.data.options import as_written, pipeline_options
 from rl_keras.data.scaling import channel_moments
 from rl_keras.errors import UsageError
 
@@ -104,12 +104,12 @@ class ChangedSource:
         """Returns the examples of a slice in file order: dicts of `image` and `id`."""
         dataset = self.original.read(spec)
         if self._corruption is None:
-            return dataset.map(self._cropped).with_options(pipeline_options())
+            return dataset.map(as_written(self._cropped)).with_options(pipeline_options())
         parts = [(self.identify(s)[0], start, stop) for s, start, stop in self.slice_of(spec)]
         keys = self._corruption.keys(np.concatenate([ids[a:b] for ids, a, b in parts]))
         # By position, as labels are: the hash of a string would need code outside the graph.
         rows = tf.data.Dataset.zip((dataset, tf.data.Dataset.from_tensor_slices(keys)))
-        corrupted = rows.map(self._corrupted, num_parallel_calls=_PARALLEL_IMAGES)
+        corrupted = rows.map(as_written(self._corrupted), num_parallel_calls=_PARALLEL_IMAGES)
         return corrupted.with_options(pipeline_options())
 
     def _cropped(self, example):

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from rl_keras.data.augmentation import Augmentation
 from rl_keras.data.examples import Examples
-from rl_keras.data.options import pipeline_options
+from rl_keras.data.options import as_written, pipeline_options
 from rl_keras.data.scaling import Scaling
 from rl_keras.data.slices import num_examples
 from rl_keras.errors import UsageError
@@ -62,6 +62,7 @@ def train_dataset(
     num_batches = _batches_per_epoch(num_rows, batch_size)
     images, labels = _on_host(examples.images), _on_host(_as_labels(labels, num_rows))
 
+    @as_written
     def order_of(epoch):
         # Not index_shuffle: below 2**16 rows it looks at the last 8 bits of a seed only, and its
         # permutations of neighbouring epochs are alike.
@@ -73,6 +74,7 @@ def train_dataset(
         changes = tf.gather(augmentation.changes(images.shape, epoch), rows)
         return tf.data.Dataset.from_tensor_slices((rows, changes))
 
+    @as_written
     def batch_of(rows, *changes):
         batch = tf.gather(images, rows)
         batch = augmentation(batch, *changes) if augmentation else batch
@@ -113,6 +115,7 @@ def streaming_dataset(
     num_batches = _batches_per_epoch(num_rows, batch_size)
     labelled = _labelled(source, spec, _as_labels(labels, num_rows))
 
+    @as_written
     def batches_of(epoch):
         # Without this the order would also depend on `tf.random.set_seed`.
         tf.compat.v1.get_default_graph().seed = None
@@ -123,10 +126,13 @@ def streaming_dataset(
         if augmentation is not None:
             changes = augmentation.changes((num_rows, *source.image_shape), epoch)
             changes = tf.data.Dataset.from_tensor_slices(changes)
-            rows = tf.data.Dataset.zip((rows, changes)).map(lambda row, change: (*row, change))
+            rows = tf.data.Dataset.zip((rows, changes)).map(
+                as_written(lambda row, change: (*row, change))
+            )
         shuffled = rows.shuffle(shuffle_buffer, mixed, reshuffle_each_iteration=False)
         return shuffled.batch(batch_size, drop_remainder=True)
 
+    @as_written
     def scaled(images, labels, *changes):
         images = augmentation(images, *changes) if augmentation else images
         return scaling(images), labels
@@ -166,6 +172,7 @@ def eval_dataset(
     given, true = _eval_labels(given, true, num_rows)
     images, given, true = (_on_host(array) for array in (examples.images, given, true))
 
+    @as_written
     def batch_of(first):
         rows = first * batch_size + tf.range(batch_size, dtype=tf.int64)
         weights = tf.cast(rows < num_rows, tf.float32)
@@ -197,7 +204,8 @@ def streaming_eval_dataset(
     batches = rows.batch(batch_size, drop_remainder=True)
     return _finish(
         batches.map(
-            lambda images, *rest: (scaling(images), *rest), num_parallel_calls=_PARALLEL_BATCHES
+            as_written(lambda images, *rest: (scaling(images), *rest)),
+            num_parallel_calls=_PARALLEL_BATCHES,
         )
     )
 
@@ -265,7 +273,7 @@ def _eval_labels(given, true, num_rows):
 
 def _labelled(source, spec, *columns):
     # By position, before any shuffling: a table of strings cannot live in a training pipeline.
-    images = source.read(spec).map(lambda example: example["image"])
+    images = source.read(spec).map(as_written(lambda example: example["image"]))
     columns = tuple(_on_host(column) for column in columns)
     rows = tf.data.Dataset.zip((images, tf.data.Dataset.from_tensor_slices(columns)))
-    return rows.map(lambda image, values: (image, *values))
+    return rows.map(as_written(lambda image, values: (image, *values)))

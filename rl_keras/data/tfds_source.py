@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from rl_keras.data.options import pipeline_options
+from rl_keras.data.options import as_written, pipeline_options
 from rl_keras.data.resizing import central_square
 from rl_keras.data.slices import resolve_slice
 from rl_keras.errors import UsageError
@@ -98,7 +98,8 @@ class TfdsSource:
         """
         if split not in self._identities:
             dataset = self._read(split, {self._label_key: True})
-            dataset = dataset.map(lambda example: (example["id"], example[self._label_key]))
+            columns = as_written(lambda example: (example["id"], example[self._label_key]))
+            dataset = dataset.map(columns)
             ids, labels = [], []
             with self.refusing_damage():
                 for some_ids, some_labels in dataset.batch(4096).as_numpy_iterator():
@@ -124,7 +125,9 @@ class TfdsSource:
             part = self._read(
                 tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
                 {self._image_key: True},
-            ).map(lambda example: {"image": example[self._image_key], "id": example["id"]})
+            ).map(
+                as_written(lambda example: {"image": example[self._image_key], "id": example["id"]})
+            )
             dataset = part if dataset is None else dataset.concatenate(part)
         return dataset
 
@@ -160,6 +163,7 @@ class TfdsSource:
         )
         key = self._id_key or "tfds_id"
 
+        @as_written
         def rename(example):
             identity = example[key]
             if identity.dtype != tf.string:

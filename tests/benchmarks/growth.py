@@ -18,7 +18,7 @@ from rl_keras.callbacks.null_band import NULL_DRAWS
 from rl_keras.figures import style
 from rl_keras.models import mlp, simple_cnn, vgg16
 from rl_keras.science.alignment import filter_covariance, misalignment
-from rl_keras.science.eigenspaces import as_spaces
+from rl_keras.science.floors import as_spaces
 from rl_keras.science.nulls import sign_flip_test
 from rl_keras.science.patches import PatchMoments
 from tests.benchmarks.results import Result, command, take_turns

@@ -30,7 +30,7 @@ from rl_keras.data.scaling import fit_scaling
 from rl_keras.data.sources import open_source
 from tests.benchmarks.results import Result, command, compared, take_turns
 
-CLASSES = 1000
+CLASSES, PATCH_CLASSES = 1000, 7
 JPEGS, JPEG_BATCH = 320, 32
 SMALL_BATCH, SMALL_EPOCHS = 250, 4
 BARE = "TFDS alone"
@@ -95,7 +95,7 @@ def small_pipelines(data_dir):
     """As `jpeg_pipelines`, for images of 32x32 and several epochs, and their number."""
     source = open_source("natural_patches", data_dir)
     tables = {
-        "true": label_table(source, "train", LabelMap("true", 0)),
+        "true": label_table(source, "train", LabelMap("true", 0, PATCH_CLASSES)),
         "random": label_table(source, "train", LabelMap("random", 0, CLASSES)),
     }
     examples = load_examples(source, "train")

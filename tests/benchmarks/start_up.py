@@ -8,6 +8,7 @@ Run it as python -m tests.benchmarks.start_up. Not a test: speed depends on the 
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -55,13 +56,14 @@ sys.exit(status or ("tensorflow" in sys.modules))
 """
 RUN = (
     "--flagfile=flags/quickstart.cfg --seeds=0 --upstream_epochs=1 --downstream_epochs=1 "
-    "--notensorboard --starts=pretrained"
+    "--notensorboard --starts=pretrained --probe_every=4 --measure_every=4"
 ).split()
 
 
 def measure(repeats: int) -> Iterator[Result]:
     readings: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(f"{folder}/data")
         for turn in range(repeats + 1):
             flags = [*RUN, f"--workdir={folder}/{turn}", f"--data_dir={folder}/data"]
             found = train(f"{folder}/{turn}.json", flags)

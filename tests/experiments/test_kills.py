@@ -48,8 +48,17 @@ def kill_test(variant, num_instants, data_dir, tmp_path):
         shutil.rmtree(workdir)
 
 
-def test_sigkill_at_a_random_instant(patches_dir, tmp_path):
-    kill_test("resident", 1, patches_dir, tmp_path)
+def test_sigkill_at_a_random_instant(undisturbed, patches_dir, tmp_path):
+    workdir = tmp_path / "run"
+    flags = arguments(workdir, patches_dir)
+    process = subprocess.Popen([sys.executable, "main.py", *flags], cwd=ROOT)
+    while not list(workdir.rglob("step-*.npz")) and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(random.uniform(0.0, 0.5))
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert main.main(flags) == 0
+    assert_same(undisturbed("resident"), workdir)
 
 
 @pytest.mark.slow
