@@ -8,7 +8,7 @@ import pytest
 
 from rl_keras.models import mlp, simple_cnn
 from tests.benchmarks.__main__ import PARTS
-from tests.benchmarks.results import Result, compared, take_turns, text
+from tests.benchmarks.results import Result, Seconds, compared, take_turns, text
 from tests.benchmarks.training import training_flops
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +34,11 @@ def test_turns_go_round_and_the_first_does_not_count():
     seconds = take_turns({name: lambda name=name: calls.append(name) for name in "ab"}, repeats=2)
     assert calls == list("ababab")
     assert [len(own) for own in seconds.values()] == [2, 2]
+
+
+def test_a_function_may_time_itself_and_a_number_is_no_time():
+    seconds = take_turns({"timed": lambda: Seconds(7), "not": lambda: 7.0}, repeats=1)
+    assert seconds["timed"] == [7] and seconds["not"][0] < 1
 
 
 def test_operations_of_a_training_step_by_hand():

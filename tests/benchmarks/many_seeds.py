@@ -22,7 +22,7 @@ from tests.benchmarks.results import Result, command
 FLAGFILE = Path(__file__).parents[2] / "flags" / "fig20_right.cfg"
 FIT = Trainer.fit
 SEEDS = (1, 5, 10, 50)
-EPOCHS = 40
+EPOCHS = 20
 _SINGLE = 5  # runs of one seed
 
 

@@ -45,6 +45,10 @@ class Result:
         return "met" if is_met else "missed"
 
 
+class Seconds(float):
+    """What a function returns that has timed itself."""
+
+
 def take_turns(
     variants: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 1
 ) -> dict[str, list[float]]:
@@ -53,7 +57,7 @@ def take_turns(
     The variants take turns, so that a drift of the machine's speed strikes all of them.
 
     Args:
-        variants: functions by name; one that returns a float has timed itself.
+        variants: functions by name; one that returns `Seconds` has timed itself.
         repeats: turns that count.
         warm_up: turns before, in which everything is traced and loaded.
     """
@@ -64,7 +68,7 @@ def take_turns(
             own = function()
             whole = time.perf_counter() - begin
             if turn >= warm_up:
-                seconds[name].append(own if isinstance(own, float) else whole)
+                seconds[name].append(own if isinstance(own, Seconds) else whole)
     return seconds
 
 

@@ -37,7 +37,7 @@ from rl_keras.data.pipeline import train_dataset
 from rl_keras.data.scaling import fit_scaling
 from rl_keras.models import mlp, simple_cnn, small_inception, vgg16, wide_resnet
 from tests.benchmarks import pytorch
-from tests.benchmarks.results import Result, command, compared, take_turns
+from tests.benchmarks.results import Result, Seconds, command, compared, take_turns
 
 BEFORE, STEPS, FEW = 2, 20, 16
 BARE, OURS = "bare fit", "our loop"
@@ -85,7 +85,7 @@ class Stopwatch(keras.callbacks.Callback):
         if batch + 1 == BEFORE:
             self._begin = time.perf_counter()
         elif batch + 1 == BEFORE + self.steps:
-            self.seconds = time.perf_counter() - self._begin
+            self.seconds = Seconds(time.perf_counter() - self._begin)
 
 
 def compiled(model):
@@ -97,7 +97,7 @@ def compiled(model):
     return model
 
 
-def make_variants(model, shape, batch, steps) -> dict[str, Callable[[], float]]:
+def make_variants(model, shape, batch, steps) -> dict[str, Callable[[], Seconds]]:
     """Returns functions that train the model and return the seconds of so many steps, by name."""
     num = batch * (BEFORE + steps)
     generator = np.random.default_rng(0)
