@@ -1,4 +1,4 @@
-"""How costs grow: with examples, width, seeds, layers and dimensions, and with which exponent.
+"""How costs grow: with examples, width, seeds, layers, dimensions, filters; with which exponent.
 
 Each cost is taken at several sizes and fitted by a power of the size, a line on a log-log
 plot; an exponent of 1 is a cost in proportion. With --figure=FILE the lines are drawn.
@@ -7,6 +7,7 @@ Run it as python -m tests.benchmarks.growth. Not a test: speed depends on the ma
 """
 
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from rl_keras.models import mlp, simple_cnn, vgg16
 from rl_keras.science.alignment import filter_covariance, misalignment
 from rl_keras.science.floors import as_spaces
 from rl_keras.science.nulls import sign_flip_test
-from rl_keras.science.patches import PatchMoments
+from tests.benchmarks import many_seeds
 from tests.benchmarks.results import Result, command, take_turns
 from tests.benchmarks.training import compiled
 
@@ -93,9 +94,14 @@ def by_layers(num):
     return lambda: input_moments(model, layers, [images])
 
 
-def by_images(num):
-    images = RNG.integers(0, 256, (num, 32, 32, 3), dtype=np.uint8)
-    return lambda: PatchMoments(3).update(images)
+def by_seeds(num):
+    """A whole run of the setting of `many_seeds`, ten epochs for each seed."""
+
+    def run():
+        with tempfile.TemporaryDirectory() as folder:
+            many_seeds.run(folder, range(num), epochs=10)
+
+    return run
 
 
 def by_dimension(dim):
@@ -115,7 +121,7 @@ COSTS: dict[str, tuple[Sequence[int], Callable]] = {
     "training, by examples": ((256, 512, 1024, 2048), by_examples),
     "training an MLP, by width": ((256, 512, 1024, 2048), by_width),
     "inputs of layers, by layers": ((1, 2, 4, 8, 13), by_layers),
-    "patch covariance, by images": ((1000, 2000, 4000, 8000), by_images),
+    "a run, by seeds": ((1, 2, 4, 8), by_seeds),
     "misalignment, by dimension": ((75, 150, 300, 600, 1200), by_dimension),
     "null band, by filters": ((64, 128, 256, 512, 1024), by_filters),
 }

@@ -48,7 +48,7 @@ def measure(repeats: int) -> Iterator[Result]:
             )
 
 
-def run(workdir, seeds):
+def run(workdir, seeds, epochs=EPOCHS):
     """Returns the seconds of the whole run, and of the trainings in it."""
     fits = []
 
@@ -62,7 +62,7 @@ def run(workdir, seeds):
         f"--flagfile={FLAGFILE}",
         f"--workdir={workdir}",
         f"--seeds={','.join(map(str, seeds))}",
-        f"--upstream_epochs={EPOCHS}",
+        f"--upstream_epochs={epochs}",
         "--probe_every=60",
         "--measure_every=120",
     ]

@@ -3,11 +3,11 @@ import math
 
 import numpy as np
 import pytest
+from aligned import KS_LIMIT, aligned_filters, spaces_of
 from scipy import stats
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import (
-    Eigenspaces,
     eigenspaces,
     filter_covariance,
     misalignment,
@@ -15,7 +15,7 @@ from rl_keras.science.alignment import (
     random_basis_misalignment,
     sampling_floor,
 )
-from rl_keras.science.floors import gaussian_null, misalignments, sampling_floor_sd
+from rl_keras.science.floors import gaussian_null
 from rl_keras.science.nulls import (
     NullTest,
     corrected_misalignment,
@@ -24,136 +24,10 @@ from rl_keras.science.nulls import (
     sign_flip_test,
 )
 
-_KS_LIMIT = 1.95  # of sqrt(n) times the distance; exceeded by chance once in a thousand
-
-
-def _spaces(sizes, seed=0):
-    """Eigenspaces of the given dimensions in a random basis."""
-    dim, ends = sum(sizes), np.cumsum(sizes)
-    groups = tuple(slice(int(e - s), int(e)) for s, e in zip(sizes, ends, strict=True))
-    return Eigenspaces(
-        np.repeat(np.arange(len(sizes), 0.0, -1), sizes), random_basis(dim, seed), groups
-    )
-
-
-def _aligned(num, spaces, generator, tails="mixture"):
-    """Aligned filters, one standard deviation per eigenspace, by default with heavy tails."""
-    dim = len(spaces.values)
-    rows = generator.standard_normal((num, dim)) * spaces.values**2
-    if tails == "mixture":
-        rows *= np.where(generator.random(num) < 0.1, 5.0, 1.0)[:, None]
-    return rows @ spaces.vectors.T
-
-
-# The standard deviation of the floor.
-
-
-@pytest.mark.parametrize(
-    ("num_filters", "dim", "spread"),
-    [
-        (256, 27, 0.1149),
-        (64, 27, 0.8960),
-        (4096, 27, 0.0063),
-        (256, 75, 0.4606),
-        (1120, 75, 0.0684),
-        (96, 27, 0.4143),
-        (512, 27, 0.0523),
-    ],
-)
-def test_floor_sd_agrees_with_a_simulation_of_filters(num_filters, dim, spread):
-    # 200 draws each, so a relative standard error of 5% and more for skewed draws.
-    assert sampling_floor_sd(num_filters, dim) == pytest.approx(spread, rel=0.15)
-    assert sampling_floor_sd(num_filters + 1, dim, True) == sampling_floor_sd(num_filters, dim)
-
-
-@pytest.mark.parametrize(("num_filters", "dim"), [(100, 12), (30, 6), (40, 2), (40, 20)])
-def test_floor_and_its_sd_are_those_of_wishart_draws(num_filters, dim):
-    draws = gaussian_null(
-        num_filters, np.diag(np.arange(dim, 0.0, -1)), 2500, np.random.default_rng(1)
-    )
-    error = draws.std() / math.sqrt(len(draws))
-    assert abs(draws.mean() - sampling_floor(num_filters, dim)) < 4 * error
-    kurtosis = stats.kurtosis(draws, fisher=False)
-    relative_error = math.sqrt((kurtosis - 1) / 4 / len(draws))
-    spread = sampling_floor_sd(num_filters, dim)
-    assert draws.std() == pytest.approx(spread, rel=4 * relative_error)
-
-
-def test_floor_sd_of_two_dimensions_has_a_closed_form():
-    # m = 2 (X - 1) with one X = (1 - r^2)^(-1/2): E X^2 = (n - 2) / (n - 3).
-    for num_filters in (4, 10, 300):
-        squared = (num_filters - 2) / (num_filters - 3)
-        mean = 1 + sampling_floor(num_filters, 2) / 2
-        assert sampling_floor_sd(num_filters, 2) == pytest.approx(2 * math.sqrt(squared - mean**2))
-
-
-@pytest.mark.parametrize(("num_filters", "dim"), [(50, 5), (60, 10), (90, 40), (200, 27)])
-def test_floor_sd_is_that_of_plain_gamma_functions(num_filters, dim):
-    n, d, g = num_filters, dim, math.gamma
-    mean = g((n - d) / 2) * g(n / 2) / (g((n - d + 1) / 2) * g((n - 1) / 2))
-    other = g((n - d + 1) / 2) * g(n / 2) / (g((n - d + 2) / 2) * g((n - 1) / 2))
-    product = other**2 * (n - d) / (n - d - 1)
-    variance = d * ((n - 2) / (n - d - 1) - mean**2) + d * (d - 1) * (product - mean**2)
-    assert sampling_floor_sd(n, d) == pytest.approx(math.sqrt(variance), rel=1e-9)
-
-
-@pytest.mark.parametrize("num_filters", [10**4, 10**6, 10**8])
-def test_floor_sd_of_very_many_filters_is_that_of_squared_correlations(num_filters):
-    # m is then the sum over pairs of r^2, independent, each of variance 2 / n^2.
-    expected = math.sqrt(27 * 26) / num_filters
-    assert sampling_floor_sd(num_filters, 27) == pytest.approx(
-        expected, rel=100 / num_filters + 1e-5
-    )
-
-
-def test_floor_sd_is_infinite_for_one_filter_more_and_zero_for_one_dimension():
-    assert sampling_floor_sd(28, 27) == math.inf
-    assert sampling_floor_sd(29, 27) < math.inf
-    assert sampling_floor_sd(5, 1) == 0
-    with pytest.raises(UsageError, match=r"dimensions \(27\).*Received: 27 filters"):
-        sampling_floor_sd(27, 27)
-
-
-def test_gaussian_null_is_the_law_of_filters_in_blocks_too():
-    generator, spaces = np.random.default_rng(0), _spaces([3, 1, 2])
-    for centered in (False, True):
-        slow = [
-            misalignment(spaces, filter_covariance(_aligned(9, spaces, generator, ""), centered))
-            for _ in range(400)
-        ]
-        draws = gaussian_null(9, spaces, 3000, generator, centered)
-        distance = stats.ks_2samp(slow, draws).statistic
-        assert distance < _KS_LIMIT * math.sqrt(1 / 400 + 1 / 3000)
-
-
-@pytest.mark.parametrize("sizes", [[1] * 6, [3, 1, 2], [6]])
-def test_floor_of_many_filters_counts_pairs_and_the_spread_within_blocks(sizes):
-    draws = gaussian_null(20000, _spaces(sizes), 1000, np.random.default_rng(0))
-    expected = (6 * 5 / 2 + 6 - len(sizes)) / 20000
-    assert draws.mean() == pytest.approx(expected, rel=4 * draws.std() / expected / 1000**0.5)
-
-
-def test_batched_misalignments_equal_the_single_one():
-    generator = np.random.default_rng(0)
-    for sizes in ([1, 1, 1, 1], [2, 2], [1, 3], [4]):
-        spaces = _spaces(sizes)
-        covs = [
-            filter_covariance(generator.standard_normal((9, 4)) * [1, 2, 5, 90]) for _ in range(6)
-        ]
-        rotated = np.array([spaces.vectors.T @ cov @ spaces.vectors for cov in covs])
-        expected = [misalignment(spaces, cov) for cov in covs]
-        np.testing.assert_allclose(misalignments(rotated, spaces.groups), expected, atol=1e-9)
-    singular = np.array([np.diag([1.0, 0.0]), np.ones((2, 2)), np.eye(2)])
-    scores = misalignments(singular, (slice(0, 1), slice(1, 2)))
-    assert scores.tolist() == [math.inf, math.inf, 0.0]
-
-
-# The sign-flip null.
-
 
 def test_sign_flips_draw_evenly_from_all_sign_patterns():
     rows = np.random.default_rng(0).standard_normal((5, 2)) * [1, 3]
-    spaces = _spaces([1, 1])
+    spaces = spaces_of([1, 1])
     coefficients = rows @ spaces.vectors
     every = []
     for signs in itertools.product([1, -1], repeat=10):
@@ -169,8 +43,8 @@ def test_sign_flips_draw_evenly_from_all_sign_patterns():
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("by_run", [False, True])
 def test_block_turns_equal_a_slow_loop_over_haar_matrices(by_run, centered):
-    generator, spaces = np.random.default_rng(0), _spaces([2, 1, 3])
-    rows, runs = _aligned(12, spaces, generator), np.repeat(["a", "b", "c"], 4)
+    generator, spaces = np.random.default_rng(0), spaces_of([2, 1, 3])
+    rows, runs = aligned_filters(12, spaces, generator), np.repeat(["a", "b", "c"], 4)
     coefficients, slow = rows @ spaces.vectors, []
     for draw in range(400):
         turned = np.empty_like(coefficients)
@@ -181,13 +55,13 @@ def test_block_turns_equal_a_slow_loop_over_haar_matrices(by_run, centered):
                 turned[i, group] = turn @ coefficients[i, group]
         slow.append(misalignment(spaces, filter_covariance(turned @ spaces.vectors.T, centered)))
     draws = sign_flip_null(rows, spaces, 3000, generator, centered, runs if by_run else None)
-    assert stats.ks_2samp(slow, draws).statistic < _KS_LIMIT * math.sqrt(1 / 400 + 1 / 3000)
+    assert stats.ks_2samp(slow, draws).statistic < KS_LIMIT * math.sqrt(1 / 400 + 1 / 3000)
 
 
 def test_null_of_many_filters_is_the_sum_of_fourth_moments():
     # To leading order E m = sum over pairs of E r_ij^2, with r_ij of independent signs.
-    generator, spaces = np.random.default_rng(0), _spaces([1] * 6)
-    squares = (_aligned(5000, spaces, generator) @ spaces.vectors) ** 2
+    generator, spaces = np.random.default_rng(0), spaces_of([1] * 6)
+    squares = (aligned_filters(5000, spaces, generator) @ spaces.vectors) ** 2
     squares /= squares.sum(axis=0)
     expected = sum(squares[:, i] @ squares[:, j] for i, j in itertools.combinations(range(6), 2))
     rows = np.sqrt(squares) @ spaces.vectors.T
@@ -196,8 +70,8 @@ def test_null_of_many_filters_is_the_sum_of_fourth_moments():
 
 
 def test_null_does_not_depend_on_signs_scales_or_the_basis_within_an_eigenspace():
-    generator, spaces = np.random.default_rng(0), _spaces([1, 1, 1])
-    rows = _aligned(10, spaces, generator)
+    generator, spaces = np.random.default_rng(0), spaces_of([1, 1, 1])
+    rows = aligned_filters(10, spaces, generator)
     draws = sign_flip_null(rows, spaces, 50, np.random.default_rng(5))
     stretched = rows @ (spaces.vectors * [1e-3, 1.0, 50.0]) @ spaces.vectors.T
     again = sign_flip_null(stretched, spaces, 50, np.random.default_rng(5))
@@ -220,31 +94,32 @@ def test_one_eigenspace_or_one_direction_needs_no_signs():
 
 @pytest.mark.parametrize("sizes", [[1, 1, 1, 1], [2, 1, 1]])
 def test_p_values_of_aligned_heavy_tailed_filters_are_uniform(sizes):
-    generator, spaces = np.random.default_rng(3), _spaces(sizes)
+    generator, spaces = np.random.default_rng(3), spaces_of(sizes)
     tests = [
-        sign_flip_test(_aligned(24, spaces, generator), spaces, 99, generator) for _ in range(200)
+        sign_flip_test(aligned_filters(24, spaces, generator), spaces, 99, generator)
+        for _ in range(200)
     ]
     distance = stats.kstest([test.p_value for test in tests], "uniform").statistic
-    assert distance < _KS_LIMIT / math.sqrt(200) + 0.01  # p-values are multiples of 1 / 100
+    assert distance < KS_LIMIT / math.sqrt(200) + 0.01  # p-values are multiples of 1 / 100
     excess = np.array([test.excess for test in tests])
     assert abs(excess.mean()) < 4 * excess.std() / math.sqrt(200)
 
 
 def test_a_gaussian_floor_would_reject_the_same_aligned_filters():
-    generator, spaces = np.random.default_rng(3), _spaces([1] * 4)
+    generator, spaces = np.random.default_rng(3), spaces_of([1] * 4)
     gaussian = gaussian_null(100, spaces, 999, generator)
     rejected = 0
     for _ in range(100):
-        cov = filter_covariance(_aligned(100, spaces, generator))
+        cov = filter_covariance(aligned_filters(100, spaces, generator))
         rejected += NullTest(misalignment(spaces, cov), gaussian).p_value <= 0.05
     assert rejected > 50
 
 
 def test_filters_in_a_rotated_basis_are_found_out():
-    generator, spaces = np.random.default_rng(3), _spaces([1] * 4)
+    generator, spaces = np.random.default_rng(3), spaces_of([1] * 4)
     rotation = random_basis(4, seed=6)
     for _ in range(20):
-        rows = _aligned(60, spaces, generator) @ rotation
+        rows = aligned_filters(60, spaces, generator) @ rotation
         test = sign_flip_test(rows, spaces, 99, generator)
         assert test.p_value == 0.01
         assert test.z_score > 5
@@ -252,7 +127,7 @@ def test_filters_in_a_rotated_basis_are_found_out():
 
 def test_turning_whole_runs_stays_valid_where_filters_of_a_run_depend_on_each_other():
     # Each run is misaligned by itself, in random directions: aligned over runs only.
-    generator, spaces = np.random.default_rng(1), _spaces([1] * 4)
+    generator, spaces = np.random.default_rng(1), spaces_of([1] * 4)
     mixing, runs = random_basis(4, seed=3) * [1, 2, 3, 4], np.repeat(np.arange(12), 20)
     alone, together = [], []
     for _ in range(100):
@@ -262,13 +137,13 @@ def test_turning_whole_runs_stays_valid_where_filters_of_a_run_depend_on_each_ot
         alone.append(sign_flip_test(rows, spaces, 99, generator).p_value)
         together.append(sign_flip_test(rows, spaces, 99, generator, runs=runs).p_value)
     assert np.mean(np.array(alone) <= 0.05) > 0.3
-    assert stats.kstest(together, "uniform").statistic < _KS_LIMIT / math.sqrt(100) + 0.01
+    assert stats.kstest(together, "uniform").statistic < KS_LIMIT / math.sqrt(100) + 0.01
 
 
 def test_size_of_the_paper_first_layer():
     # 256 filters of 27 entries, one in ten five times larger: not at 1.5 though aligned.
-    generator, spaces = np.random.default_rng(0), _spaces([1] * 27)
-    rows = _aligned(256, spaces, generator)
+    generator, spaces = np.random.default_rng(0), spaces_of([1] * 27)
+    rows = aligned_filters(256, spaces, generator)
     aligned = sign_flip_test(rows, spaces, 400, generator)
     assert 7 < aligned.draws.mean() < 11
     assert 0.3 < aligned.draws.std() < 0.6
@@ -294,15 +169,15 @@ def test_null_test_counts_ties_and_itself():
 
 
 def test_corrected_misalignment_and_its_gaussian_variant():
-    generator, spaces = np.random.default_rng(0), _spaces([1, 1, 1])
-    rows = _aligned(20, spaces, generator)
+    generator, spaces = np.random.default_rng(0), spaces_of([1, 1, 1])
+    rows = aligned_filters(20, spaces, generator)
     observed = misalignment(spaces, filter_covariance(rows))
     draws = sign_flip_null(rows, spaces, 40, np.random.default_rng(7))
     corrected = corrected_misalignment(rows, spaces, 40, np.random.default_rng(7))
     assert corrected == pytest.approx(observed - draws.mean())
     gaussian = corrected_misalignment(rows, spaces, 40, generator, null="gaussian")
     assert gaussian == pytest.approx(observed - sampling_floor(20, 3))
-    blocks = _spaces([2, 1])
+    blocks = spaces_of([2, 1])
     expected = misalignment(blocks, filter_covariance(rows))
     expected -= gaussian_null(20, blocks, 40, np.random.default_rng(7)).mean()
     gaussian = corrected_misalignment(rows, blocks, 40, np.random.default_rng(7), "gaussian")
