@@ -18,7 +18,7 @@ from tests.benchmarks.results import Result, text
 
 ROOT = Path(__file__).parents[2]
 PARTS = {
-    "training": 2,  # with how many repeats
+    "training": 3,  # with how many repeats
     "patch_covariance": 2,
     "nulls": 5,
     "pipelines": 3,

@@ -95,11 +95,11 @@ def by_layers(num):
 
 
 def by_seeds(num):
-    """A whole run of the setting of `many_seeds`, ten epochs for each seed."""
+    """A whole run of the setting of `many_seeds`."""
 
     def run():
         with tempfile.TemporaryDirectory() as folder:
-            many_seeds.run(folder, range(num), epochs=10)
+            many_seeds.run(folder, range(num))
 
     return run
 
@@ -118,8 +118,8 @@ def by_filters(num):
 
 
 COSTS: dict[str, tuple[Sequence[int], Callable]] = {
-    "training, by examples": ((256, 512, 1024, 2048), by_examples),
-    "training an MLP, by width": ((256, 512, 1024, 2048), by_width),
+    "training, by examples": ((1024, 2048, 4096, 8192), by_examples),
+    "training an MLP, by width": ((512, 1024, 2048, 4096), by_width),
     "inputs of layers, by layers": ((1, 2, 4, 8, 13), by_layers),
     "a run, by seeds": ((1, 2, 4, 8), by_seeds),
     "misalignment, by dimension": ((75, 150, 300, 600, 1200), by_dimension),

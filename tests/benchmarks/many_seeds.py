@@ -22,7 +22,7 @@ from tests.benchmarks.results import Result, command
 FLAGFILE = Path(__file__).parents[2] / "flags" / "fig20_right.cfg"
 FIT = Trainer.fit
 SEEDS = (1, 5, 10, 50)
-EPOCHS = 20
+EPOCHS = 10
 _SINGLE = 5  # runs of one seed
 
 
@@ -48,7 +48,7 @@ def measure(repeats: int) -> Iterator[Result]:
             )
 
 
-def run(workdir, seeds, epochs=EPOCHS):
+def run(workdir, seeds):
     """Returns the seconds of the whole run, and of the trainings in it."""
     fits = []
 
@@ -62,7 +62,7 @@ def run(workdir, seeds, epochs=EPOCHS):
         f"--flagfile={FLAGFILE}",
         f"--workdir={workdir}",
         f"--seeds={','.join(map(str, seeds))}",
-        f"--upstream_epochs={epochs}",
+        f"--upstream_epochs={EPOCHS}",
         "--probe_every=60",
         "--measure_every=120",
     ]

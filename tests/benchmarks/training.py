@@ -47,7 +47,7 @@ NETWORKS: dict[str, tuple[Callable, tuple[int, ...], int]] = {  # builder, shape
     "MLP 30-2048-256-10": (lambda: mlp(input_shape=(30,), widths=(2048, 256)), (30,), 128),
     "VGG16": (vgg16, (32, 32, 3), 32),
     "WRN-28-4": (wide_resnet, (32, 32, 3), 16),
-    "small Inception": (lambda: small_inception(input_shape=(28, 28, 3)), (28, 28, 3), 64),
+    "small Inception": (lambda: small_inception(input_shape=(28, 28, 3)), (28, 28, 3), 32),
 }
 
 
