@@ -1,5 +1,6 @@
 """What the benchmarks make of their readings; their speed is nobody's test."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,15 @@ import pytest
 from rl_keras.models import mlp, simple_cnn
 from tests.benchmarks.__main__ import PARTS
 from tests.benchmarks.results import Result, Seconds, compared, take_turns, text
-from tests.benchmarks.training import training_flops
+from tests.benchmarks.training import (
+    BARE,
+    EVERYTHING,
+    MEASURED,
+    OURS,
+    compiled,
+    make_variants,
+    training_flops,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,6 +50,13 @@ def test_a_function_may_time_itself_and_a_number_is_no_time():
     assert seconds["timed"] == [7] and seconds["not"][0] < 1
 
 
+def test_every_variant_of_the_training_times_itself():
+    model = compiled(mlp((3,), widths=(20,)))
+    variants = make_variants(model, (3,), batch=8, steps=2)
+    assert list(variants) == [BARE, OURS, MEASURED, EVERYTHING]
+    assert all(isinstance(train(), Seconds) for train in variants.values())
+
+
 def test_operations_of_a_training_step_by_hand():
     assert training_flops(mlp((3,), classes=2, widths=(5,))) == 2 * (2 * 3 * 5 + 3 * 5 * 2)
     model = simple_cnn((4, 4, 1), classes=2, filters=3, units=5)
@@ -51,6 +67,8 @@ def test_operations_of_a_training_step_by_hand():
 def test_every_part_is_a_module_and_others_are_refused():
     folder = ROOT / "tests" / "benchmarks"
     assert all((folder / f"{part}.py").exists() for part in PARTS)
+    for part in PARTS:
+        assert importlib.import_module(f"tests.benchmarks.{part}").measure
     command = [sys.executable, "-m", "tests.benchmarks", "--parts=training,speed"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
