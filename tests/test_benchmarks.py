@@ -52,9 +52,10 @@ def test_a_function_may_time_itself_and_a_number_is_no_time():
 
 def test_every_variant_of_the_training_times_itself():
     model = compiled(mlp((3,), widths=(20,)))
-    variants = make_variants(model, (3,), batch=8, steps=2)
+    variants, shares = make_variants(model, (3,), batch=8, steps=2)
     assert list(variants) == [BARE, OURS, MEASURED, EVERYTHING]
     assert all(isinstance(train(), Seconds) for train in variants.values())
+    assert len(shares) == 1 and shares[0] > 0
 
 
 def test_operations_of_a_training_step_by_hand():

@@ -1,7 +1,8 @@
 """All benchmarks in one run: python -m tests.benchmarks
 
 Each part is a module of this folder and gets a process of its own, whose peak memory is
-told as well. --parts=nulls,start_up runs some of them; --json=FILE stores what was found.
+told as well. --parts=nulls,start_up runs some of them; --json=FILE stores what was found, and
+--figure=FILE draws the growth of costs.
 """
 
 import argparse
@@ -24,7 +25,7 @@ PARTS = {
     "pipelines": 3,
     "start_up": 3,
     "many_seeds": 2,
-    "growth": 3,
+    "growth": 2,
 }
 
 
@@ -32,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", default=",".join(PARTS), help="Some of " + ", ".join(PARTS))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     unknown = sorted(set(parts) - PARTS.keys())
@@ -40,7 +42,8 @@ def main() -> int:
     found, failed, begin = {}, [], time.monotonic()
     for number, part in enumerate(parts, 1):
         print(f"\n== {number} of {len(parts)}: {part} ==", flush=True)
-        results = run(part)
+        figure = arguments.figure if part == "growth" else None
+        results = run(part, figure)
         failed += [] if results else [part]
         found[part] = [dataclasses.asdict(result) for result in results]
     minutes = (time.monotonic() - begin) / 60
@@ -50,12 +53,13 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def run(part: str) -> list[Result]:
+def run(part: str, figure: Path | None) -> list[Result]:
     """Runs a part, which prints its results as they come; returns them with its peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results.json"
         name = f"{__package__}.{part}"
         arguments = [f"--repeats={PARTS[part]}", f"--json={path}"]
+        arguments += [f"--figure={figure.absolute()}"] if figure else []
         process = subprocess.Popen(
             [sys.executable, "-m", name, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from rl_keras.callbacks.capture import alignable_layers
 from rl_keras.callbacks.inputs import input_moments
@@ -51,7 +52,7 @@ def power_law(sizes, seconds) -> tuple[float, float]:
 def draw(results: Sequence[Result], path: Path) -> None:
     """Draws every cost with its fit, one panel each."""
     with style.context():
-        figure, axes = style.subplots(3, rows=[(1.5, 0.75)] * 2, width=2.0)
+        figure, axes = style.subplots(3, rows=[(1.5, 0.7), (1.5, 0.4)], left=0.75, width=2.0)
         for ax, result in zip(axes.flat, results, strict=True):
             sizes, seconds = np.transpose(result.points)
             exponent, factor = power_law(sizes, seconds)
@@ -61,6 +62,10 @@ def draw(results: Sequence[Result], path: Path) -> None:
             ax.plot(sizes, factor * sizes**exponent, label=f"exponent {exponent:.2f}", **line)
             what, by = result.name.split(":")[0].split(", by ")
             ax.set(xscale="log", yscale="log", title=what, xlabel=by, ylabel="seconds")
+            ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.minorticks_off()
             ax.legend(fontsize=6.5)
         style.finish(figure, axes.flat, "Medians over turns; lines: least squares of logarithms.")
         figure.savefig(path)
@@ -118,12 +123,12 @@ def by_filters(num):
 
 
 COSTS: dict[str, tuple[Sequence[int], Callable]] = {
-    "training, by examples": ((1024, 2048, 4096, 8192), by_examples),
-    "training an MLP, by width": ((512, 1024, 2048, 4096), by_width),
-    "inputs of layers, by layers": ((1, 2, 4, 8, 13), by_layers),
-    "a run, by seeds": ((1, 2, 4, 8), by_seeds),
+    "an epoch of the small CNN, by examples": ((1024, 2048, 4096, 8192), by_examples),
+    "ten steps of an MLP, by width": ((512, 1024, 2048, 4096), by_width),
+    "moments of inputs, by layers": ((1, 2, 4, 8, 13), by_layers),
+    "a run of an MLP, by seeds": ((1, 2, 4, 8), by_seeds),
     "misalignment, by dimension": ((75, 150, 300, 600, 1200), by_dimension),
-    "null band, by filters": ((64, 128, 256, 512, 1024), by_filters),
+    "its null band, by filters": ((64, 128, 256, 512, 1024), by_filters),
 }
 
 
