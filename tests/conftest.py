@@ -3,6 +3,11 @@
 import os
 import pathlib
 
+# Before NumPy: the workers of pytest share the cores, and on arrays this small more threads only
+# wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

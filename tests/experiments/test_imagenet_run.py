@@ -11,7 +11,8 @@ from rl_keras.experiments.plan import make_plan
 from rl_keras.storage import RunDirectory, read_arrays, stage_keys
 
 FLAGS = (
-    "--dataset=imagenet2012 --image_size=32 --test_split=validation --model=resnet18 --width=0.05 "
+    "--dataset=imagenet2012 --image_size=32 --test_split=validation "
+    "--model=wide_resnet --depth=10 --widen=1 "
     "--upstream_split=train[:50%] --downstream_split=train[50%:] --downstream_labels=random "
     "--upstream_num_random_classes=1000 --downstream_num_random_classes=1000 "
     "--starts=pretrained "
