@@ -1,7 +1,7 @@
 """What many seeds of one setting cost in one run, against single trainings without start-up.
 
 The setting is that of flags/fig20_right.cfg with fewer epochs. A single training is the
-time within `Trainer.fit`, callbacks included, the median of ten runs of one seed; a run with
+time within `Trainer.fit`, callbacks included, the median of three runs of one seed; a run with
 many seeds is timed as a whole, from its flags to its figure.
 
 Run it as python -m tests.benchmarks.many_seeds. Not a test: speed depends on the machine.
@@ -23,7 +23,7 @@ FLAGFILE = Path(__file__).parents[2] / "flags" / "fig20_right.cfg"
 FIT = Trainer.fit
 SEEDS = (1, 5, 10, 50)
 EPOCHS = 10
-_SINGLE = 5  # runs of one seed
+_SINGLE = 3  # runs of one seed
 
 
 def measure(repeats: int) -> Iterator[Result]:

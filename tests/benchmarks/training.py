@@ -2,7 +2,7 @@
 
 The ceiling is `fit` on resident arrays. All variants of a network train the same model and take
 turns. A stopwatch starts after two steps, when everything is traced and the first measurement
-is done, and stops after twenty more (of the MLP 200) and the measurements in them.
+is done, and stops after twenty more (of the MLP 100) and the measurements in them.
 
 "Measured" is alignment with its null band, and activations, every 20 steps. They read as many
 images as a batch has, which is so with the settings of the papers (256 and 256): what they cost
@@ -48,7 +48,7 @@ NETWORKS: dict[str, tuple[Callable, tuple[int, ...], int]] = {  # builder, shape
     "small CNN": (lambda: simple_cnn(init_scale=0.372), (32, 32, 3), 256),
     "MLP 30-2048-256-10": (lambda: mlp(input_shape=(30,), widths=(2048, 256)), (30,), 128),
     "VGG16": (vgg16, (32, 32, 3), 16),
-    "WRN-28-4": (wide_resnet, (32, 32, 3), 16),
+    "WRN-28-4": (wide_resnet, (32, 32, 3), 8),
     "small Inception": (lambda: small_inception(input_shape=(28, 28, 3)), (28, 28, 3), 32),
 }
 
@@ -58,7 +58,7 @@ def measure(repeats: int) -> Iterator[Result]:
     yield Result("matrix product 2048, float32", peak / 1e9, "GFLOP/s")
     for name, (build, shape, batch) in NETWORKS.items():
         title = f"{name} ({batch}): "
-        steps = STEPS if len(shape) == 3 else 10 * STEPS
+        steps = STEPS if len(shape) == 3 else 5 * STEPS
         model = compiled(build())
         rivals = pytorch.make_variants(name, shape, batch, BEFORE, steps)
         variants, shares = make_variants(model, shape, batch, steps)
