@@ -1,12 +1,14 @@
 """Images a second that our input pipelines give, against a bare read of the same files by TFDS.
 
-Two data sets are prepared in a temporary folder: TFDS's `imagenet2012` from made-up JPEG files
-of ImageNet's size, and `natural_patches`, whose images have the size of CIFAR-10's. The
-pipelines take turns. Nothing is trained.
+The small images are CIFAR-10's if TFDS_DATA_DIR names a folder in which it is prepared, else those
+of `natural_patches`, which have the same size. The large ones are made-up JPEG files of ImageNet's
+size, prepared as TFDS's `imagenet2012` in a temporary folder. The pipelines take turns. Nothing is
+trained.
 
 Run it as python -m tests.benchmarks.pipelines. Not a test: speed depends on the machine.
 """
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,9 +32,9 @@ from rl_keras.data.scaling import fit_scaling
 from rl_keras.data.sources import open_source
 from tests.benchmarks.results import Result, command, compared, take_turns
 
-CLASSES, PATCH_CLASSES = 1000, 7
+CLASSES = 1000
 JPEGS, JPEG_BATCH = 320, 32
-SMALL_BATCH, SMALL_EPOCHS = 250, 4
+SMALL_SPLIT, SMALL_BATCH, SMALL_EPOCHS = "train[:3500]", 250, 4
 BARE = "TFDS alone"
 
 
@@ -43,9 +45,10 @@ def measure(repeats: int) -> Iterator[Result]:
         pipelines = jpeg_pipelines(data_dir)
         seconds = take_turns({n: exhaust(d) for n, d in pipelines.items()}, repeats)
         yield from compared(seconds, BARE, JPEGS, "images/s", prefix="500x375 JPEG: ")
-        pipelines, num = small_pipelines(data_dir)
+        small = small_images(data_dir)
+        pipelines, num = small_pipelines(*small)
         seconds = take_turns({n: exhaust(d) for n, d in pipelines.items()}, repeats)
-        yield from compared(seconds, BARE, num, "images/s", prefix="32x32 PNG: ")
+        yield from compared(seconds, BARE, num, "images/s", prefix=f"{small[0]}: ")
         maps = {name: seconds[f"streamed, {name} labels"] for name in ("true", "random")}
         yield from compared(
             maps, "true", num, "images/s", {"random": ">= 0.95"}, "label map, streamed: "
@@ -70,11 +73,19 @@ def prepare_jpegs(data_dir):
     made_up.write_archives(data_dir, dict(zip(names, files, strict=True)), files[:1])
 
 
-def bare_read(name, data_dir, epochs):
+def small_images(data_dir) -> tuple[str, str]:
+    """Returns the name of a data set of 32x32 images and the folder that it is in."""
+    folder = os.environ.get("TFDS_DATA_DIR", "")
+    if folder and (Path(folder) / "cifar10").is_dir():
+        return "cifar10", folder
+    return "natural_patches", data_dir
+
+
+def bare_read(name, data_dir, epochs, spec="train"):
     """Returns what TFDS decodes, without its cache and the autotuner: heights, in batches."""
     config = tfds.ReadConfig(try_autocache=False)
     builder = tfds.builder(name, data_dir=data_dir)
-    dataset = builder.as_dataset(split="train", read_config=config)
+    dataset = builder.as_dataset(split=spec, read_config=config)
     heights = dataset.map(lambda example: tf.shape(example["image"])[0])
     return heights.batch(50).repeat(epochs).with_options(pipeline_options())
 
@@ -91,19 +102,19 @@ def jpeg_pipelines(data_dir):
     }
 
 
-def small_pipelines(data_dir):
+def small_pipelines(name, data_dir):
     """As `jpeg_pipelines`, for images of 32x32 and several epochs, and their number."""
-    source = open_source("natural_patches", data_dir)
+    source = open_source(name, data_dir)
     tables = {
-        "true": label_table(source, "train", LabelMap("true", 0, PATCH_CLASSES)),
-        "random": label_table(source, "train", LabelMap("random", 0, CLASSES)),
+        "true": label_table(source, SMALL_SPLIT, LabelMap("true", 0, source.num_classes)),
+        "random": label_table(source, SMALL_SPLIT, LabelMap("random", 0, CLASSES)),
     }
-    examples = load_examples(source, "train")
+    examples = load_examples(source, SMALL_SPLIT)
     num = len(examples.images)
     scaling = fit_scaling("standardize", examples.images)
     common = (scaling, SMALL_BATCH, num // SMALL_BATCH * SMALL_EPOCHS, 0)
     streams = {
-        f"streamed, {name} labels": streaming_dataset(source, "train", table.given, *common)
+        f"streamed, {name} labels": streaming_dataset(source, SMALL_SPLIT, table.given, *common)
         for name, table in tables.items()
     }
     for kind in ("shuffled_pixels", "random_pixels", "gaussian"):
@@ -111,9 +122,9 @@ def small_pipelines(data_dir):
         corruption = InputCorruption(kind, 0, **(moments if kind == "gaussian" else {}))
         corrupted = ChangedSource(source, corruption=corruption)
         given = tables["true"].given
-        streams[f"streamed, {kind}"] = streaming_dataset(corrupted, "train", given, *common)
+        streams[f"streamed, {kind}"] = streaming_dataset(corrupted, SMALL_SPLIT, given, *common)
     return {
-        BARE: bare_read("natural_patches", data_dir, SMALL_EPOCHS),
+        BARE: bare_read(name, data_dir, SMALL_EPOCHS, SMALL_SPLIT),
         **streams,
         "from memory": train_dataset(examples, tables["random"].given, *common),
     }, num * SMALL_EPOCHS
