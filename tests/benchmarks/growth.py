@@ -133,4 +133,4 @@ COSTS: dict[str, tuple[Sequence[int], Callable]] = {
 
 
 if __name__ == "__main__":
-    command(measure, __doc__, repeats=3, draw=draw)
+    command(measure, __doc__, repeats=2, draw=draw)

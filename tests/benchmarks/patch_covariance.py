@@ -69,4 +69,4 @@ def extra_memory(function, *arguments) -> float:
 
 
 if __name__ == "__main__":
-    command(measure, __doc__, repeats=3)
+    command(measure, __doc__, repeats=2)
