@@ -1,30 +1,14 @@
 """Bad input of many kinds: one line on stderr, a non-zero exit, and nothing changed on the disk."""
 
-import json
 import pathlib
 import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-
-import main
+from refusals import SMALL, assert_refused, snapshot
 
 ROOT = pathlib.Path(__file__).parents[1]
-SMALL = [
-    "--upstream_split=train[:40]",
-    "--downstream_split=train[40:80]",
-    "--test_split=test[:20]",
-    "--upstream_batch_size=10",
-    "--downstream_batch_size=10",
-    "--upstream_epochs=2",
-    "--downstream_epochs=2",
-    "--probe_every=4",
-    "--measure_every=4",
-    "--filters=32",
-    "--units=4",
-]
 MLP = "--model=mlp --filters=256 --units=64"
 GAUSSIAN = f"--dataset=gaussian --gaussian_variances=1,2 --scaling=none {MLP}"
 
@@ -96,24 +80,6 @@ BAD_FLAGS = [
 ]
 
 
-def snapshot(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def run(arguments, capsys):
-    """Returns the exit status and the lines on stderr of one command."""
-    status = main.main(arguments)
-    return status, capsys.readouterr().err.strip().splitlines()
-
-
-def assert_refused(arguments, message, capsys):
-    status, lines = run(arguments, capsys)
-    assert status == 2
-    assert len(lines) == 1 and lines[0].startswith("error: "), lines
-    assert message in lines[0], lines[0]
-
-
 @pytest.mark.parametrize(("flags", "message"), BAD_FLAGS, ids=[flags for flags, _ in BAD_FLAGS])
 def test_bad_flags(flags, message, tmp_path, patches_dir, capsys):
     workdir = tmp_path / "run"
@@ -173,95 +139,6 @@ def test_an_unwritable_workdir(patches_dir, capsys):
     # Nobody can make folders there, the superuser included.
     flags = ["--workdir=/proc/rl_keras", f"--data_dir={patches_dir}"]
     assert_refused([*SMALL, *flags], "--workdir cannot be written", capsys)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, patches_dir):
-    """A small finished run, to be copied before it is damaged."""
-    workdir = tmp_path_factory.mktemp("finished") / "run"
-    flags = [*SMALL, f"--workdir={workdir}", f"--data_dir={patches_dir}", "--starts=scratch"]
-    assert main.main(flags) == 0
-    return workdir, flags
-
-
-def other_labels(workdir):
-    path = next((workdir / "labels").glob("upstream*"))
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    arrays["given"] = arrays["given"][::-1].copy()
-    np.savez(path, **arrays)
-
-
-def damaged_labels(workdir):
-    path = next((workdir / "labels").glob("upstream*"))
-    path.write_bytes(path.read_bytes()[:100])
-
-
-def damaged_result(workdir):
-    next((workdir / "stages").glob("downstream*/result.json")).write_text('{"summary"')
-
-
-def result_of_other_labels(workdir):
-    path = next((workdir / "stages").glob("downstream*/result.json"))
-    path.write_text(json.dumps({**json.loads(path.read_text()), "labels_sha256": "0" * 64}))
-
-
-def damaged_weights(workdir):
-    # The upstream weights are read only if an arm is still to be trained.
-    shutil.rmtree(next((workdir / "stages").glob("downstream*")))
-    path = next((workdir / "stages").glob("upstream*/weights.npz"))
-    path.write_bytes(path.read_bytes()[:1000])
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (other_labels, "SHA-256"),
-        (damaged_labels, "Delete it and run again"),
-        (damaged_result, "delete this file and run again"),
-        (result_of_other_labels, "was trained on other labels"),
-        (damaged_weights, "delete it and run again"),
-    ],
-)
-def test_damaged_runs(damage, message, finished, tmp_path, capsys):
-    workdir, flags = finished
-    shutil.copytree(workdir, tmp_path / "run")
-    damage(tmp_path / "run")
-    before = snapshot(tmp_path)
-    assert_refused([*flags, f"--workdir={tmp_path / 'run'}"], message, capsys)
-    assert snapshot(tmp_path) == before
-
-
-def test_other_settings_in_the_same_workdir(finished, tmp_path, capsys):
-    workdir, flags = finished
-    before = snapshot(workdir)
-    message = "holds a run with --upstream_epochs=2; use that value or another --workdir"
-    assert_refused([*flags, "--upstream_epochs=3"], message, capsys)
-    assert snapshot(workdir) == before
-
-
-def damaged_arrays(workdir):
-    path = next((workdir / "arrays").glob("upstream*"))
-    path.write_bytes(path.read_bytes()[:100])
-
-
-def nothing_finished(workdir):
-    for name in ("stages", "arrays"):
-        shutil.rmtree(workdir / name)
-    (workdir / "summary.csv").unlink()
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [(damaged_arrays, "cannot read"), (nothing_finished, "--workdir must hold a finished stage")],
-)
-@pytest.mark.parametrize("mode", ["draw", "report"])
-def test_reading_a_damaged_run(damage, message, mode, finished, tmp_path, capsys):
-    shutil.copytree(finished[0], tmp_path / "run")
-    damage(tmp_path / "run")
-    before = snapshot(tmp_path)
-    assert_refused([f"--workdir={tmp_path / 'run'}", f"--mode={mode}"], message, capsys)
-    assert snapshot(tmp_path) == before
 
 
 def damage_record(folder):
