@@ -51,7 +51,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
             style.band(left, by["train_probe"], looks[name], name or "this run")
             style.thin(left, by["test_probe"], looks[name])
         _draw_ends(right, curves, looks)
-        level = next(iter(curves.values()))[-1].mean[0]
+        level = next(c.mean[0] for c in next(iter(curves.values())) if c.quantity == "chance")
         style.level(left, level, "chance")
         right.axvline(level, color=style.GREY, linestyle=":", linewidth=1)
         left.set(xlabel="optimiser steps", ylabel="accuracy (fraction of the probe set)")
@@ -77,7 +77,7 @@ def _draw_ends(ax, curves, looks):
 
 
 def _curves(results: Results) -> list[Curve]:
-    """Curves and levels; the last is that of chance."""
+    """Curves against steps, and levels."""
     keys = results.upstream_keys
     curves = []
     for name in ("train", "test"):
