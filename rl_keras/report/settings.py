@@ -1,5 +1,6 @@
 """Where each setting of a run comes from: the marks of its flagfile, or a change on top of it."""
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Flagfile:
     """What stands in the flagfile of an experiment.
 
     Attributes:
-        title: its first line.
+        title: its first paragraph.
         question: what the experiment asks.
         marks: `paper`, `inferred` or `ours` for each flag that has a mark.
         values: of the flags that it sets, as text.
@@ -61,7 +62,7 @@ def read_flagfile(experiment: str, folder: Path = FLAGFILES) -> Flagfile | None:
             break
         header.append(line.lstrip("# "))
     question = re.search(r"Question: (.*?\?)(?: |$)", " ".join(header))
-    title = header[0] if header else ""
+    title = " ".join(itertools.takewhile(bool, header))
     return Flagfile(title, question[1] if question else "", marks, values)
 
 

@@ -8,7 +8,8 @@ from rl_keras.config import from_values
 from rl_keras.report.settings import read_flagfile, rows
 
 TEXT = """\
-# Figure 0, at no scale.
+# Figure 0 of Nobody et
+# al., at no scale.
 #
 # Question: is a line
 # that breaks read whole? It says more.
@@ -42,7 +43,7 @@ def marks(flagfile, **values):
 
 
 def test_title_and_question(flagfile):
-    assert flagfile.title == "Figure 0, at no scale."
+    assert flagfile.title == "Figure 0 of Nobody et al., at no scale."
     assert flagfile.question == "is a line that breaks read whole?"
 
 
@@ -84,7 +85,7 @@ FLAGS = sorted((Path(__file__).parents[2] / "flags").glob("*.cfg"))
 @pytest.mark.parametrize("path", FLAGS, ids=lambda path: path.name)
 def test_every_flagfile_of_ours_asks_something_and_marks_all_its_settings(path):
     found = read_flagfile(path.stem)
-    assert found.title and found.question.endswith("?")
+    assert found.title.endswith(".") and found.question.endswith("?")
     shown = {"experiment", "experiments", "figures"}
     assert set(found.marks) == set(found.values)
     assert {m for f, m in found.marks.items() if f not in shown} <= {"paper", "inferred", "ours"}
