@@ -51,7 +51,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
             style.band(left, by["train_probe"], looks[name], name or "this run")
             style.thin(left, by["test_probe"], looks[name])
         _draw_ends(right, curves, looks)
-        level = next(c.mean[0] for c in next(iter(curves.values())) if c.quantity == "chance")
+        level = by["chance"].mean[0]  # the same for all variants
         style.level(left, level, "chance")
         right.axvline(level, color=style.GREY, linestyle=":", linewidth=1)
         left.set(xlabel="optimiser steps", ylabel="accuracy (fraction of the probe set)")

@@ -18,10 +18,7 @@ from pathlib import Path
 from tests.benchmarks.results import Result, text
 
 ROOT = Path(__file__).parents[2]
-PARTS = (
-    *("training", "patch_covariance", "nulls", "pipelines"),
-    *("start_up", "many_seeds", "growth"),
-)
+PARTS = "training patch_covariance nulls pipelines start_up many_seeds growth".split()
 
 
 def main() -> int:

@@ -85,7 +85,8 @@ FLAGS = sorted((Path(__file__).parents[2] / "flags").glob("*.cfg"))
 @pytest.mark.parametrize("path", FLAGS, ids=lambda path: path.name)
 def test_every_flagfile_of_ours_asks_something_and_marks_all_its_settings(path):
     found = read_flagfile(path.stem)
-    assert found.title.endswith(".") and found.question.endswith("?")
+    assert found.title.endswith(".") and "Question:" not in found.title
+    assert found.question.endswith("?")
     shown = {"experiment", "experiments", "figures"}
     assert set(found.marks) == set(found.values)
     assert {m for f, m in found.marks.items() if f not in shown} <= {"paper", "inferred", "ours"}
