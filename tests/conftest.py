@@ -17,8 +17,8 @@ os.environ.setdefault("GCS_STAT_CACHE_MAX_AGE", "0")
 
 import cloud
 
-from rl_keras.cloud import CloudPath
-from rl_keras.experiments.quiet import hidden_notices, start_tensorflow
+from rl_keras.experiments.start_up import hidden_notices, start_tensorflow
+from rl_keras.storage.cloud import CloudPath
 
 tf = start_tensorflow()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.storage import RunDirectory, read_arrays, stage_keys
+from rl_keras.storage.run_folder import RunDirectory, read_arrays, stage_keys
 
 ROOT = Path(__file__).parents[1]
 SMALL = (

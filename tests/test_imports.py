@@ -1,4 +1,4 @@
-"""Who may import whom. The science stays readable alone, and drawing needs no TensorFlow."""
+"""Who may import whom: every arrow runs down to a lower floor; heavy packages have few users."""
 
 import ast
 import subprocess
@@ -8,57 +8,41 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BASE = {"config", "checks", "errors", "seeds"}
-ALLOWED = {
-    "errors": set(),
-    "seeds": set(),
-    "sections": {"sections"},
-    "config": {"errors", "checks", "sections"},
-    "checks": {"errors", "config", "data_checks"},
-    "data_checks": {"errors", "config"},
-    "cli": {"errors", "config"},
-    "cloud": set(),
-    "files": {"errors", "cloud"},
-    "processes": {"files"},
-    "tickets": {"cloud", "processes"},
-    "locks": {"cloud", "files", "processes", "tickets"},
-    "variants": {"errors", "config", "cli"},
-    "program": {"errors", "config", "cli"},
-    "storage": {"errors", "config", "files"},
-    "science": {"errors", "science"},
-    "data": {"errors", "config", "files", "seeds", "science", "data"},
-    "models": {*BASE, "models"},
-    "callbacks": {"errors", "cloud", "files", "seeds", "science", "callbacks"},
-    "experiments": {
-        *BASE,
-        "cli",
-        "storage",
-        "locks",
-        "files",
-        "science",
-        "data",
-        "models",
-        "callbacks",
-        "variants",
-        "experiments",
-    },
-    "figures": {*BASE, "files", "storage", "variants", "science", "figures"},
-    "claims": {"errors", "config", "files", "storage", "science", "figures", "claims"},
-    "report": {"config", "checks", "cli", "files", "figures", "claims", "report"},
+FLOORS = (  # a room imports only from the floors below its own
+    {"errors", "seeds"},
+    {"settings", "science"},
+    {"storage", "models"},
+    {"data", "callbacks", "results"},
+    {"experiments", "papers"},
+    {"figures"},
+    {"report"},
+    {"__main__"},
+)
+NEVER = {  # less than the floors would allow
+    "science": {"seeds"},
+    "callbacks": {"settings", "models"},
+    "results": {"models"},
+    "papers": {"models", "data", "callbacks"},
+    "figures": {"models", "data", "callbacks", "experiments"},
+    "report": {"models", "data", "callbacks", "experiments"},
 }
-OUTSIDE = {  # who may import the heavy packages
-    "tensorflow": {"cloud", "data", "experiments", "callbacks"},
+OUTSIDE = {  # which rooms may import the heavy packages
+    "tensorflow": {"storage", "data", "callbacks", "experiments"},
     "tensorflow_datasets": {"data"},
-    "keras": {"models", "callbacks", "experiments"},
+    "keras": {"models", "callbacks", "experiments", "__main__"},
     "matplotlib": {"figures"},
-    "absl": {"cli"},
+    "absl": {"settings"},
     "scipy": {"science"},
 }
 FILES = sorted((ROOT / "rl_keras").rglob("*.py"))
 
 
-def package_of(path):
+def room_of(path):
     return path.relative_to(ROOT / "rl_keras").with_suffix("").parts[0]
+
+
+def floor_of(room):
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
 
 
 def imported(path):
@@ -66,28 +50,77 @@ def imported(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def forbidden(room, name):
+    """Says why a room must not import a name, or nothing if it may."""
+    parts = name.split(".")
+    if parts[0] in OUTSIDE and room not in OUTSIDE[parts[0]]:
+        return f"{parts[0]} belongs to {', '.join(sorted(OUTSIDE[parts[0]]))}"
+    if parts[0] != "rl_keras" or len(parts) == 1 or parts[1] == room:
+        return ""
+    if not any(parts[1] in rooms for rooms in FLOORS):
+        return ""  # a name of the package itself, such as its version
+    if parts[1] in NEVER.get(room, ()) or floor_of(parts[1]) >= floor_of(room):
+        return f"{room} is on floor {floor_of(room)}, {parts[1]} on floor {floor_of(parts[1])}"
+    return ""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_arrows(path):
-    package = package_of(path)
+def test_every_arrow_runs_downwards(path):
+    room = room_of(path)
     for name in imported(path):
-        parts = name.split(".")
-        if parts[0] == "rl_keras" and len(parts) > 1 and package != "__init__":
-            assert parts[1] in ALLOWED[package], f"{package} imports {name}"
-        if parts[0] in OUTSIDE:
-            assert package in OUTSIDE[parts[0]], f"{package} imports {name}"
+        if room != "__init__":
+            assert not forbidden(room, name), f"{path.name} imports {name}"
 
 
 @pytest.mark.parametrize(
-    "package", ["config", "cli", "storage", "science.patches", "figures.drawing", "report.page"]
+    ("room", "name"),
+    [
+        ("science", "rl_keras.settings.experiment"),  # both on one floor
+        ("science", "rl_keras.seeds.derive_seed"),
+        ("papers", "rl_keras.figures.filters"),
+        ("results", "matplotlib.axes"),
+        ("callbacks", "rl_keras.settings.measure"),
+        ("figures", "keras"),
+        ("report", "rl_keras.experiments.plan"),
+        ("data", "absl.flags"),
+    ],
 )
-def test_loads_without_tensorflow(package):
-    code = f"import sys, rl_keras.{package}; sys.exit('tensorflow' in sys.modules)"
+def test_an_arrow_that_does_not_is_found(room, name):
+    assert forbidden(room, name)
+
+
+def test_every_room_has_a_floor():
+    rooms = {room_of(path) for path in FILES} - {"__init__"}
+    assert rooms <= set().union(*FLOORS)
+
+
+def test_nobody_in_the_command_line_but_settings_knows_absl():
+    users = {path.stem for path in FILES if any(n.startswith("absl") for n in imported(path))}
+    assert users == {"command_line"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "settings.experiment",
+        "settings.command_line",
+        "storage.run_folder",
+        "science.patches",
+        "results.quantities",
+        "papers.verdicts",
+        "figures.plotting.drawing",
+        "report.page",
+    ],
+)
+def test_loads_without_tensorflow(module):
+    code = f"import sys, rl_keras.{module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
-def test_files_stay_short():
-    lengths = {str(path): len(path.read_text().splitlines()) for path in FILES}
-    assert not {path: n for path, n in lengths.items() if n > 300}
+@pytest.mark.parametrize("module", ["results.quantities", "papers.verdicts", "settings.experiment"])
+def test_loads_without_matplotlib(module):
+    code = f"import sys, rl_keras.{module}; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_keras import cli
+from rl_keras.settings import command_line
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -32,7 +32,7 @@ def test_commands_are_valid_flags(command, monkeypatch):
     monkeypatch.chdir(ROOT)
     if "runs/" in command:  # written by the quickstart; its format has a test of its own
         command = command.replace("runs/quickstart/flags.cfg", "flags/quickstart.cfg")
-    cli.parse(command.replace("$SLURM_ARRAY_TASK_ID", "3").split())
+    command_line.parse(command.replace("$SLURM_ARRAY_TASK_ID", "3").split())
 
 
 def test_the_test_command_is_the_one_that_ci_runs():

@@ -3,10 +3,10 @@
 from rl_keras.callbacks.accuracy import IntervalLoss, ProbeAccuracy
 from rl_keras.callbacks.activations import ActivationTracker
 from rl_keras.callbacks.alignment import CovarianceAlignment
-from rl_keras.callbacks.features import FeatureAlignmentTracker
+from rl_keras.callbacks.feature_alignment import FeatureAlignmentTracker
 from rl_keras.callbacks.inputs import SharedInputs
-from rl_keras.callbacks.ledger import MemorisationTracker
-from rl_keras.callbacks.schedules import Schedule, every, logarithmic
+from rl_keras.callbacks.measurement import Schedule, every, logarithmic
+from rl_keras.callbacks.memorisation import MemorisationTracker
 from rl_keras.callbacks.writers import MetricLog, TensorBoardWriter
 
 __all__ = [

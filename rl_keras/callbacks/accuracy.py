@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from rl_keras.callbacks.capture import forward
-from rl_keras.callbacks.measurement import Measurement
-from rl_keras.callbacks.schedules import Schedule
+from rl_keras.callbacks.measurement import Measurement, Schedule
+from rl_keras.callbacks.reading import forward
 
 
 class ProbeAccuracy(Measurement):
@@ -70,7 +69,7 @@ def predicted_classes(predict, inputs: np.ndarray, batch_size: int) -> np.ndarra
     """Returns the class of the largest output for each of the inputs, an integer array `(n,)`.
 
     Args:
-        predict: from `capture.forward`.
+        predict: from `reading.forward`.
         inputs: array `(n, ...)`, scaled as in training.
         batch_size: examples in a forward pass.
     """

@@ -2,18 +2,12 @@
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 from keras import ops
 
-from rl_keras.callbacks.capture import (
-    alignable_layers,
-    batches_of_inputs,
-    capture,
-    named_layers,
-)
-from rl_keras.callbacks.measurement import Measurement, structured
-from rl_keras.callbacks.schedules import Schedule
+from rl_keras.callbacks.layers import named_layers, nonlinear_layers
+from rl_keras.callbacks.measurement import Measurement, Schedule, structured
+from rl_keras.callbacks.reading import batches_of_inputs, capture
 from rl_keras.science.activity import LayerActivity, layer_activity
 
 
@@ -124,24 +118,6 @@ class ActivationTracker(Measurement):
             fields = {name.removeprefix(f"{path}:"): records[name] for name in names}
             result[path] = structured({"step": records["step"], **fields})
         return result
-
-
-def nonlinear_layers(model: keras.Model) -> list[str]:
-    """Returns the paths of the layers that end in a non-linearity, in order, without the head.
-
-    In a model without any they are all Conv2D and Dense layers but the last.
-    """
-    *hidden, head = [*alignable_layers(model)] or [None]
-    layers = named_layers(model).items()
-    bent = [path for path, layer in layers if _is_nonlinear(layer) and path != head]
-    return bent or hidden
-
-
-def _is_nonlinear(layer):
-    if isinstance(layer, keras.layers.ReLU):
-        return True
-    linear = keras.activations.linear
-    return getattr(layer, "activation", linear) is not linear
 
 
 def _unit_sums(_, outputs):

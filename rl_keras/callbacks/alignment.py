@@ -6,28 +6,30 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from rl_keras.callbacks.capture import batches_of_inputs, capture, find_layer
 from rl_keras.callbacks.inputs import SharedInputs, as_examples, input_of, new_moments
-from rl_keras.callbacks.measurement import Measurement
-from rl_keras.callbacks.null_band import NULL_DRAWS, draws_for, grouped_floor, null_band
-from rl_keras.callbacks.schedules import Schedule
+from rl_keras.callbacks.layers import find_layer
+from rl_keras.callbacks.measurement import Measurement, Schedule
+from rl_keras.callbacks.reading import batches_of_inputs, capture
 from rl_keras.callbacks.writers import image_grid
 from rl_keras.science.alignment import (
-    Eigenspaces,
-    eigenspaces,
     filter_covariance,
     misalignment,
     random_basis,
     random_basis_misalignment,
     sampling_floor,
 )
-from rl_keras.science.eigenspaces import sampled_eigenspaces
+from rl_keras.science.eigenspaces import Eigenspaces, eigenspaces, sampled_eigenspaces
 from rl_keras.science.filters import kernel_to_rows
+from rl_keras.science.nulls import gaussian_null, sign_flip_test
 from rl_keras.science.patches import PatchMoments
 from rl_keras.science.transfer import transfer_function
 from rl_keras.seeds import derive_seed
 
 _SHOWN_RANKS = 5  # curves of f in TensorBoard; the arrays hold all of them
+NULL_DRAWS = 100
+MOST_DIMENSIONS = 100  # up to which the default number of draws is taken
+_FLOOR_DRAWS = 200
+FIELDS = ("null_low", "null_mean", "null_high", "p_value")
 
 
 class CovarianceAlignment(Measurement):
@@ -60,7 +62,7 @@ class CovarianceAlignment(Measurement):
         keep_filters: record the filters too, to pool them over runs at every step.
         null_draws: random flips for the band; 0 for none. The cost grows with the cube
             of the input dimension, so the default is not drawn beyond 100 dimensions;
-            any other number is, see `null_band.draws_for`.
+            any other number is, see `draws_for`.
         group_eigenvalues: take eigenvalues that differ by no more than their sampling
             error for one, see `eigenspaces.sampled_eigenspaces`. It counts examples, not
             patches, and takes them for independent. The floor is then that of 200 draws,
@@ -244,3 +246,73 @@ class CovarianceAlignment(Measurement):
     def _boards(self):
         """The writers that show pictures; a log of numbers holds neither these nor all of f."""
         return [writer for writer in self.writers if hasattr(writer, "image")]
+
+
+def draws_for(null_draws: int, dim: int) -> int:
+    """Returns how many draws are taken in `dim` dimensions; 0 for none.
+
+    A draw inverts a `dim x dim` matrix. A hundred of them take 0.07 seconds of one core for
+    256 filters in 27 dimensions, 0.4 in 75, 2 in 147 and 7 in 200. So the default number
+    is not drawn beyond 100 dimensions; any other number is, since it was asked for.
+
+    Example:
+        >>> draws_for(100, 27), draws_for(100, 512), draws_for(20, 512)
+        (100, 0, 20)
+    """
+    return 0 if null_draws == NULL_DRAWS and dim > MOST_DIMENSIONS else null_draws
+
+
+def null_band(
+    rows: np.ndarray, spaces: Eigenspaces, draws: int, seed: int, step: int, centered: bool = False
+) -> dict[str, float]:
+    """Returns the bounds of 95% of the sign-flip null, its mean, and the p-value of the score.
+
+    The draws depend on the seed and the step alone, so a run that was resumed, or that
+    measures at other steps, has the same band at the same step.
+
+    Args:
+        rows: array `(n, d)`, one filter per row, more filters than dimensions.
+        spaces: of the data covariance.
+        draws: how many; with 0 every field is NaN.
+        seed: of the draws of a run.
+        step: optimiser step.
+        centered: as in `alignment.filter_covariance`.
+
+    Returns:
+        `null_low`, `null_mean`, `null_high` in nats, and `p_value`.
+
+    Example:
+        >>> null_band([[3.0], [4.0]], as_spaces([[1.0]]), draws=9, seed=0, step=0)
+        {'null_low': 0.0, 'null_mean': 0.0, 'null_high': 0.0, 'p_value': 1.0}
+
+    Reference:
+        See `science.nulls.sign_flip_null`: the band assumes that the filters of a run are
+        independent, which holds for fresh ones and nearly so in wide layers.
+    """
+    if not draws:
+        return dict.fromkeys(FIELDS, np.nan)
+    rng = np.random.default_rng(derive_seed(seed, "sign_flips", step))
+    test = sign_flip_test(rows, spaces, draws, rng, centered)
+    # No interpolation: a draw without an inverse is infinite, and two of them have no midpoint.
+    low, high = np.quantile(test.draws, (0.025, 0.975), method="inverted_cdf")
+    values = (low, test.draws.mean(), high, test.p_value)
+    return dict(zip(FIELDS, map(float, values), strict=True))
+
+
+def grouped_floor(num_filters: int, spaces: Eigenspaces, centered: bool = False) -> float:
+    """Returns the mean misalignment of aligned Gaussian filters where eigenvalues repeat.
+
+    `alignment.sampling_floor` is exact for distinct ones and has no closed form here, so it
+    is the mean of 200 draws, the same for all runs.
+
+    Args:
+        num_filters: more than dimensions.
+        spaces: of the data covariance.
+        centered: as in `null_band`.
+
+    Example:
+        >>> grouped_floor(9, as_spaces([[1.0]]))
+        0.0
+    """
+    rng = np.random.default_rng(derive_seed(0, "grouped_floor"))
+    return float(gaussian_null(num_filters, spaces, _FLOOR_DRAWS, rng, centered).mean())

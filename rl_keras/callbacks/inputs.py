@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import keras
 import numpy as np
 
-from rl_keras.callbacks.capture import batches_of_inputs, capture, find_layer
+from rl_keras.callbacks.layers import find_layer
+from rl_keras.callbacks.reading import batches_of_inputs, capture
 from rl_keras.science.patches import PatchMoments
 
 
@@ -81,7 +82,7 @@ class SharedInputs:
 
         Args:
             model: a built model; it runs in inference mode.
-            path: of the layer, as `capture.find_layer` returns it.
+            path: of the layer, as `layers.find_layer` returns it.
 
         Raises:
             ValueError: if the layer is not one of these.

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from rl_keras.callbacks.capture import alignable_layers, batches_of_inputs, capture
 from rl_keras.callbacks.inputs import input_of
-from rl_keras.callbacks.measurement import Measurement
-from rl_keras.callbacks.schedules import Schedule
+from rl_keras.callbacks.layers import alignable_layers
+from rl_keras.callbacks.measurement import Measurement, Schedule
+from rl_keras.callbacks.reading import batches_of_inputs, capture
 from rl_keras.errors import UsageError
 from rl_keras.science.interpolation import gaussian_kernel, interpolate, linear_kernel
 

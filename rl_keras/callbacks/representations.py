@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from rl_keras.callbacks.activations import nonlinear_layers
-from rl_keras.callbacks.capture import capture, find_layer, named_layers
+from rl_keras.callbacks.layers import find_layer, named_layers, nonlinear_layers
+from rl_keras.callbacks.reading import capture
 from rl_keras.seeds import derive_seed
 
 _BATCH = 64  # outputs of 64 images at 30x30 positions of 256 filters are 59 MB

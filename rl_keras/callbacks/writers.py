@@ -5,8 +5,8 @@ import warnings
 
 import numpy as np
 
-from rl_keras.cloud import SCHEME
-from rl_keras.files import folder
+from rl_keras.storage.cloud import SCHEME
+from rl_keras.storage.files import folder
 
 _HISTOGRAM_VALUES = 10_000  # a histogram of 10,000 values takes two milliseconds
 _CLOUD_QUEUE = 1000  # summaries that wait for the next upload, at most two minutes

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from rl_keras.config import AUGMENTATIONS
+from rl_keras.settings.stage import AUGMENTATIONS
 
 MAX_ANGLE = math.radians(25)
 _NUM_DRAWS = 4  # for each image: row, column, mirror, angle

@@ -10,12 +10,12 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from rl_keras.config import DataConfig
 from rl_keras.data.corruptions import InputCorruption
 from rl_keras.data.hashing import FACTORS, GAMMA, SHIFTS
 from rl_keras.data.options import as_written, pipeline_options
 from rl_keras.data.scaling import channel_moments
 from rl_keras.errors import UsageError
+from rl_keras.settings.data import DataConfig
 
 _PARALLEL_IMAGES = os.cpu_count()
 

@@ -14,9 +14,9 @@ import math
 
 import numpy as np
 
-from rl_keras.config import INPUT_CORRUPTIONS
 from rl_keras.data.hashing import hash64, random_words
 from rl_keras.seeds import derive_seed
+from rl_keras.settings.data import INPUT_CORRUPTIONS
 
 _PIXEL_HASH = b"rl_keras pixels"
 _ALL = np.array([b"all images"])  # the id of the permutation that images share

@@ -15,7 +15,7 @@ import numpy as np
 
 from rl_keras.data.labels import LabelMap
 from rl_keras.errors import UsageError
-from rl_keras.files import AnyPath, write_bytes
+from rl_keras.storage.files import AnyPath, write_bytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

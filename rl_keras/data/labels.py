@@ -9,9 +9,9 @@ import dataclasses
 
 import numpy as np
 
-from rl_keras.config import CORRUPTION_KINDS, LABEL_MAPS
 from rl_keras.data.hashing import hash64
 from rl_keras.errors import UsageError
+from rl_keras.settings.stage import CORRUPTION_KINDS, LABEL_MAPS
 
 # Separate hash families, so that the coin of corruption tells nothing of the label drawn.
 _LABEL_HASH = b"rl_keras label"

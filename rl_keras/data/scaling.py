@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from rl_keras.config import SCALINGS
 from rl_keras.errors import UsageError
+from rl_keras.settings.data import SCALINGS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

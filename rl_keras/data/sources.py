@@ -13,7 +13,7 @@ from rl_keras.data.gaussian import GaussianSource
 from rl_keras.data.natural_patches import NaturalPatches  # the import makes TFDS know it
 from rl_keras.data.tfds_source import TfdsSource, supported_keys
 from rl_keras.errors import UsageError
-from rl_keras.files import folder
+from rl_keras.storage.files import folder
 
 # name, name/config, name:1.2.3 and both; no "namespace:name", which TFDS would look up online.
 _NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rl_keras.files import AnyPath, write_bytes
+from rl_keras.storage.files import AnyPath, write_bytes
 
 KEPT = 2
 

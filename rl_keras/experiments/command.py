@@ -1,20 +1,22 @@
 """What one command does: experiments under all their variants, checked before any is trained."""
 
+import contextlib
+import functools
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 
-from rl_keras.callbacks.progress import RunProgress
-from rl_keras.config import ExperimentConfig, to_values
-from rl_keras.experiments.material import Material
-from rl_keras.experiments.memorising import hindrances
-from rl_keras.experiments.multi_worker import Workers, part_of_run
+from rl_keras.experiments.devices import make_strategy
 from rl_keras.experiments.plan import describe, make_plan
-from rl_keras.experiments.preemption import stop_on_sigterm
+from rl_keras.experiments.progress import RunProgress
+from rl_keras.experiments.run_data import RunData
 from rl_keras.experiments.runner import Experiment, claim, held
 from rl_keras.experiments.sharing import upstream_settings
-from rl_keras.experiments.strategy import make_strategy
-from rl_keras.storage import RunDirectory
-from rl_keras.variants import expand, variant_names
+from rl_keras.experiments.workers import Workers, part_of_run
+from rl_keras.settings.experiment import ExperimentConfig, memorisation_warnings, to_values
+from rl_keras.settings.variants import expand, variant_names
+from rl_keras.storage.run_folder import RunDirectory
 
 # Settings in which the workers of a run may differ.
 _OF_ONE_WORKER = ("workdir", "data_dir", "tensorboard", "figures")
@@ -30,19 +32,21 @@ def run(config: ExperimentConfig) -> bool:
         UsageError: before any training, for anything the user can put right.
     """
     with part_of_run(config) as own:
-        carry_out({"": own}, lambda name, train: train())
+        for _, train in checked_trainings({"": own}):
+            train()
     return own is config
 
 
-def carry_out(
-    configs: Mapping[str, ExperimentConfig], around: Callable[[str, Callable[[], None]], None]
-) -> None:
-    """Checks all experiments, and then trains one after another; a dry run only describes them.
+def checked_trainings(
+    configs: Mapping[str, ExperimentConfig],
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Checks all experiments, then yields the name of each and the function that trains it.
+
+    Whoever calls them decides whether the next goes on when one fails. A dry run describes
+    the experiments and yields nothing.
 
     Args:
         configs: settings of each, by name; they agree in their devices.
-        around: called with the name and the training of each; it may let the next go on
-            when one fails.
 
     Raises:
         UsageError: before any training, for anything the user can put right.
@@ -60,7 +64,7 @@ def carry_out(
     with workers.chief_first():  # it may have to prepare the data
         plans = {name: _plans(config, strategy, sources) for name, config in configs.items()}
     if workers.is_chief:
-        warnings = (hindrances(plan.config) for own in plans.values() for plan in own)
+        warnings = (memorisation_warnings(plan.config) for own in plans.values() for plan in own)
         sys.stderr.writelines(f"warning: {line}\n" for lines in warnings for line in lines)
     if first.run.dry_run:
         for own in plans.values():
@@ -72,7 +76,8 @@ def carry_out(
         for name, config in configs.items():
             # Let go of each when it is done: its models take memory.
             own = experiments.pop(name)
-            around(name, lambda c=config, own=own: _train(c, own, progress))
+            yield name, functools.partial(_train, config, own, progress)
+            del own
     workers.any(False)  # nobody leaves while another still needs them
 
 
@@ -89,7 +94,7 @@ def _experiments(plans, strategy, stop_requested):
     for name, own in plans.items():
         for plan in own:
             directory = RunDirectory(plan.config.run.workdir)
-            material = Material(plan, directory, slices)
+            material = RunData(plan, directory, slices)
             found[name].append(
                 Experiment(plan, material, directory, strategy, stop_requested, tuple(lenders))
             )
@@ -120,3 +125,21 @@ def _train(config, experiments, progress):
         with held(top):
             names = variant_names(config)
             top.collect_variants({n: e.directory for n, e in zip(names, experiments, strict=True)})
+
+
+@contextlib.contextmanager
+def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
+    """Turns SIGTERM into a request to save and stop, and yields what asks for it.
+
+    Afterwards SIGTERM does again what it did before. Signals can be handled in
+    the main thread only; elsewhere nothing is installed.
+    """
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested.is_set
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: requested.set())
+    try:
+        yield requested.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)

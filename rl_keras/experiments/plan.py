@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from rl_keras.callbacks.capture import alignable_layers
-from rl_keras.config import ExperimentConfig, StageConfig
+from rl_keras.callbacks.layers import alignable_layers
 from rl_keras.data.changed_source import change_source
 from rl_keras.data.slices import check_disjoint, num_examples
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
-from rl_keras.experiments.arms import Arm, alignment_layers, plan_arms
+from rl_keras.experiments.starts import Arm, alignment_layers, plan_arms
 from rl_keras.models import build_model
-from rl_keras.storage import StageKey, stage_keys
+from rl_keras.settings.experiment import ExperimentConfig
+from rl_keras.settings.stage import StageConfig
+from rl_keras.storage.run_folder import StageKey, stage_keys
 
 
 @dataclass(frozen=True)

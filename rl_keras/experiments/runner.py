@@ -5,22 +5,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rl_keras.callbacks.progress import RunProgress
-from rl_keras.cli import to_flagfile
-from rl_keras.config import ExperimentConfig
 from rl_keras.errors import UsageError
-from rl_keras.experiments.header import write_experiment_header
-from rl_keras.experiments.layerwise import layerwise_kernels
-from rl_keras.experiments.material import Material
-from rl_keras.experiments.multi_worker import Workers
 from rl_keras.experiments.plan import Plan, StagePlan
+from rl_keras.experiments.progress import RunProgress
+from rl_keras.experiments.run_data import RunData
 from rl_keras.experiments.sharing import borrow
 from rl_keras.experiments.stage import train_stage
-from rl_keras.experiments.training import Trainer, fresh_weights, learning_rate
-from rl_keras.experiments.transforms import Weights, starting_weights
-from rl_keras.locks import hold
+from rl_keras.experiments.starts import layerwise_kernels, starting_weights
+from rl_keras.experiments.tensorboard import write_experiment_header
+from rl_keras.experiments.training import Trainer, Weights, fresh_weights, learning_rate
+from rl_keras.experiments.workers import Workers
 from rl_keras.seeds import derive_seed
-from rl_keras.storage import RunDirectory, StageKey, read_arrays
+from rl_keras.settings.command_line import to_flagfile
+from rl_keras.settings.experiment import ExperimentConfig
+from rl_keras.storage.locks import hold
+from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
 
 def claim(directory: RunDirectory, config: ExperimentConfig) -> None:
@@ -41,7 +40,7 @@ class Experiment:
     def __init__(
         self,
         plan: Plan,
-        material: Material,
+        material: RunData,
         directory: RunDirectory,
         strategy,
         stop_requested: Callable[[], bool] = lambda: False,

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from rl_keras.config import ExperimentConfig, all_settings, to_values
-from rl_keras.files import write_bytes
-from rl_keras.storage import FREE_SETTINGS, RunDirectory, StageKey
+from rl_keras.settings.experiment import ExperimentConfig, all_settings, to_values
+from rl_keras.storage.files import write_bytes
+from rl_keras.storage.run_folder import FREE_SETTINGS, RunDirectory, StageKey
 
 _SECTIONS = ("data", "model", "upstream", "measure")
 _FLAGS = tuple(

@@ -1,14 +1,14 @@
 """One stage from its initial weights, or from where it was killed, to its stored results."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import keras
 import numpy as np
 
 from rl_keras.callbacks import MetricLog, TensorBoardWriter
-from rl_keras.callbacks.guard import DivergedError, StageGuard
-from rl_keras.callbacks.progress import Progress, RunProgress
-from rl_keras.callbacks.tensorboard import WeightHistograms
+from rl_keras.callbacks.reading import forward
 from rl_keras.errors import Preempted, TrainingError
 from rl_keras.experiments.checkpoints import (
     Checkpoint,
@@ -16,20 +16,19 @@ from rl_keras.experiments.checkpoints import (
     remove_checkpoints,
     save_checkpoint,
 )
-from rl_keras.experiments.evaluation import evaluate
-from rl_keras.experiments.header import write_run_header
-from rl_keras.experiments.material import Material
-from rl_keras.experiments.measures import Measures
+from rl_keras.experiments.measurements import Measures
 from rl_keras.experiments.plan import StagePlan
-from rl_keras.experiments.training import Trainer, read_weights
-from rl_keras.experiments.transforms import Weights
-from rl_keras.storage import RunDirectory, write_arrays
+from rl_keras.experiments.progress import Progress, RunProgress
+from rl_keras.experiments.run_data import RunData
+from rl_keras.experiments.tensorboard import WeightHistograms, write_run_header
+from rl_keras.experiments.training import Trainer, Weights, read_weights
+from rl_keras.storage.run_folder import RunDirectory, write_arrays
 
 
 def train_stage(
     stage: StagePlan,
     trainer: Trainer,
-    material: Material,
+    material: RunData,
     directory: RunDirectory,
     progress: RunProgress,
     stop_requested: Callable[[], bool],
@@ -177,3 +176,96 @@ class _StageRun:
             **final,
             **self.measures.summary(),
         }
+
+
+class DivergedError(ArithmeticError):
+    """The loss became NaN or infinite; `step` says when."""
+
+    def __init__(self, step: int):
+        super().__init__(f"the loss is not finite at step {step}")
+        self.step = step
+
+
+class StageGuard(keras.callbacks.Callback):
+    """Saves the state of a stage now and then, after the measurements of that step.
+
+    Args:
+        save: called with the step to save the state.
+        every: steps between two saves; 0 for none but on request.
+        boundary: saves wait for the next multiple of this, where the running
+            mean of the loss starts anew, so that it need not be saved.
+        num_steps: steps of the stage; its end is stored elsewhere.
+        stop_requested: asked at each boundary, so that several workers can
+            answer together; when it says yes, the state is saved and training stops.
+
+    Attributes:
+        stopped: whether training stopped on request.
+    """
+
+    def __init__(
+        self,
+        save: Callable[[int], None],
+        every: int,
+        boundary: int,
+        num_steps: int,
+        stop_requested: Callable[[], bool] = lambda: False,
+    ):
+        super().__init__()
+        self.save = save
+        self.every = every
+        self.boundary = boundary
+        self.num_steps = num_steps
+        self.stop_requested = stop_requested
+        self.stopped = False
+
+    def on_train_begin(self, logs=None):
+        self._saved = int(self.model.optimizer.iterations.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = int(self.model.optimizer.iterations.numpy())
+        if not math.isfinite(logs["loss"]):
+            raise DivergedError(step)
+        if step % self.boundary or step >= self.num_steps:
+            return
+        stop = self.stop_requested()
+        due = self.every and step // self.every > self._saved // self.every
+        if not (due or stop):
+            return
+        self.save(step)
+        self._saved = step
+        if stop:
+            self.stopped = True
+            self.model.stop_training = True
+
+
+def evaluate(model: keras.Model, batches: Iterable) -> dict[str, float]:
+    """Counts every example of a padded evaluation dataset once.
+
+    Args:
+        model: from inputs to logits.
+        batches: elements `(inputs, given, true, weight)`, as from
+            `data.pipeline.eval_dataset`; padding has weight 0, and an example
+            without a true label has `true = -1`.
+
+    Returns:
+        `accuracy` against the given labels and `accuracy_true` against the true
+        ones, as fractions; `accuracy_true` is NaN if no example has a true label.
+    """
+    predict = forward(model)
+    counts = np.zeros(4)
+    for inputs, given, true, weight in batches:
+        logits = keras.ops.convert_to_numpy(predict(inputs))
+        predicted = np.argmax(logits, axis=-1)
+        given, true, weight = (np.asarray(array) for array in (given, true, weight))
+        known = weight * (true >= 0)
+        counts += [
+            np.sum(weight * (predicted == given)),
+            np.sum(weight),
+            np.sum(known * (predicted == true)),
+            np.sum(known),
+        ]
+    right, total, right_true, total_true = counts.tolist()
+    return {
+        "accuracy": right / total,
+        "accuracy_true": right_true / total_true if total_true else float("nan"),
+    }

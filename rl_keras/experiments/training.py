@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rl_keras.config import ExperimentConfig, StageConfig
-from rl_keras.experiments.transforms import Weights
 from rl_keras.models import build_model
 from rl_keras.models.losses import make_loss
 from rl_keras.seeds import derive_seed
+from rl_keras.settings.experiment import ExperimentConfig
+from rl_keras.settings.stage import StageConfig
+
+Weights = dict[str, np.ndarray]  # by variable path, such as "conv1/kernel"
 
 
 def fresh_weights(

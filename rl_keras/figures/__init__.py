@@ -1,6 +1,6 @@
-"""Pictures and the closing table, drawn from a run folder alone: no TensorFlow, no training.
+"""Pictures, drawn from a run folder alone: no TensorFlow, no training.
 
-What `--figures` can draw is listed in `config.FIGURES`, and each has a module of its name
+What `--figures` can draw is listed in `settings.run.FIGURES`, and each has a module of its name
 with two functions of a `RunDirectory`:
 
     rows(run)  the plotted numbers, one dictionary for each point, all with the same keys
@@ -12,7 +12,7 @@ Both take what is finished, and raise `UsageError` if that is nothing.
 
 import importlib
 
-from rl_keras import config
+from rl_keras.settings.run import FIGURES as NAMES
 
 # These compare the variants of a run; of the others each variant gets one of its own.
 ACROSS_VARIANTS = frozenset(
@@ -42,4 +42,4 @@ def _draws(name):
     return lambda run: importlib.import_module(f"rl_keras.figures.{name}").draw(run)
 
 
-FIGURES = {name: _draws(name) for name in config.FIGURES}
+FIGURES = {name: _draws(name) for name in NAMES}

@@ -12,16 +12,20 @@ Reference:
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
-from rl_keras.figures import across, panels, style
-from rl_keras.figures.moments import cases
-from rl_keras.figures.points import draw_points
-from rl_keras.figures.reading import read_variants
-from rl_keras.figures.strips import strips
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import panels, small_print, style
+from rl_keras.figures.plotting.points import draw_points
+from rl_keras.figures.plotting.strips import strips
+from rl_keras.results import quantities, variants
+from rl_keras.results.curves import Curve, mean_curve
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "activations"
 _SMALL_PRINT = "Bars: 95% interval of the mean over seeds; thin lines: single seeds."
@@ -33,10 +37,12 @@ _LOOKS = {
     "switch": (style.FIRST, "right after the switch"),
     "downstream_end": (style.LAST, "after downstream training"),
 }
+MOMENTS = ("initialisation", "upstream_end", "switch", "downstream_end")
+_MOST_LAYERS = 5
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `across.rows` lays them out; quantities are LAYER/MOMENT.
+    """Returns the plotted numbers, as `variants.rows` lays them out; quantities are LAYER/MOMENT.
 
     In the panel `units`, `x` is the place of a unit in per cent, the most active
     first; in `rare`, the number of a layer, counted from the input. `labels` are
@@ -59,10 +65,10 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         for ax in axes[:, -1]:
             ax.set_ylim(-0.02, max(0.1, highest))
         _legend(axes[-1, 0], columns=4 if num_strips > 2 else 2)
-        text = f"{across.small_print(run, found, bands=False)} {_SMALL_PRINT}"
+        text = f"{small_print.of_variants(run, found, bands=False)} {_SMALL_PRINT}"
         style.finish(figure, [ax for ax in axes.flat if ax.get_visible()], text)
         paths = style.save(figure, run, NAME, _rows(found, compared))
-    notes = across.notes(run, found)
+    notes = variants.notes(run, found)
     if not all(case.arm for case in compared):
         notes.append("activations: the switch needs a start that is pretrained; add it to --starts")
     return paths, notes
@@ -72,7 +78,7 @@ def _rows(found, compared):
     curves: dict[str, list] = {name: [] for name in found}
     for case in compared:
         curves[case.variant] += [*case.units.values(), *case.rare.values()]
-    return across.rows(curves, found)
+    return variants.rows(curves, found)
 
 
 def _draw_case(row, case):
@@ -130,3 +136,82 @@ def _draw_rare(ax, case):
     ax.set(xlim=(0.6, count + 0.4), xlabel="hidden layer, counted from the input")
     ax.set_xticks(range(1, count + 1, max(1, math.ceil(count / 14))))
     ax.set_ylabel(f"share of units active on < {panels.RARE:.0%}\nof inputs")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One variant and kind of downstream labels.
+
+    Attributes:
+        variant: its name; empty without variants.
+        title: what it is, for the reader.
+        arm: the downstream arm, a pre-trained one; empty if there is none.
+        layers: paths of all hidden layers, in the order of the network.
+        units: share of inputs on which each unit is active, by layer and moment,
+            of the layers of `shown`; `x` is the place of a unit in per cent.
+        rare: share of rarely active units, by layer and moment; `x` is the number
+            of the layer, counted from the input.
+    """
+
+    variant: str
+    title: str
+    arm: str
+    layers: tuple[str, ...]
+    units: dict[tuple[str, str], Curve] = field(default_factory=dict)
+    rare: dict[tuple[str, str], Curve] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> list[tuple[int, str]]:
+        """Numbers and paths of up to five layers: first, evenly spaced, last."""
+        places = np.linspace(0, len(self.layers) - 1, min(_MOST_LAYERS, len(self.layers)))
+        return [(int(place) + 1, self.layers[int(place)]) for place in places.round()]
+
+
+def cases(found: Mapping[str, Results]) -> list[Case]:
+    """Returns the cases of a run, one for each variant and kind of downstream labels.
+
+    Args:
+        found: as `runs.read_variants` returns them.
+    """
+    return [
+        _case(name, results, labels)
+        for name, results in found.items()
+        for labels in results.config.downstream.labels
+    ]
+
+
+def _case(name, results, labels):
+    upstream, layers = results.config.upstream.labels[0], results.layers("activity")
+    arms = [arm for arm in quantities.deepest_arms(results.config) if arm.startswith("pretrained")]
+    arm = arms[0] if arms else ""
+    title = small_print.title(name, "") + style.LABELS[upstream]
+    title += f" → {style.LABELS[labels]}, {style.look_of(arm).label}" if arm else ", upstream"
+    case = Case(name, title, arm, tuple(layers))
+    before = results.keys("upstream", upstream)
+    after = results.keys("downstream", labels, arm) if arm else []
+    stages = (before, before, after, after)
+    for moment, keys, place in zip(MOMENTS, stages, (0, -1, 0, -1), strict=True):
+        for number, layer in enumerate(layers, 1):
+            units = results.stack(keys, f"activity/{layer}", "fraction_active")
+            rare = results.stack(keys, f"activity/{layer}", "rarely_active")
+            if not units or not rare:
+                continue
+            key, quantity = replace(keys[0], labels=labels), f"{layer}/{moment}"
+            case.rare[layer, moment] = _rare_units(key, quantity, rare, place, number)
+            if (number, layer) in case.shown:
+                case.units[layer, moment] = _sorted_units(key, quantity, units, place)
+    return case
+
+
+def _sorted_units(key, quantity, stack, place):
+    """Units are sorted within each seed."""
+    seeds, steps, values = stack
+    shares = np.sort(values[:, place], axis=1)[:, ::-1]
+    percent = 100 * (np.arange(shares.shape[1]) + 0.5) / shares.shape[1]
+    return mean_curve("units", key, quantity, seeds, steps[place], shares, x=percent)
+
+
+def _rare_units(key, quantity, stack, place, number):
+    seeds, steps, shares = stack
+    level = mean_curve("rare", key, quantity, seeds, steps[place], shares[:, place])
+    return replace(level, x=np.array([float(number)]))

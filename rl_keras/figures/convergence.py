@@ -17,24 +17,25 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve, reached_curve
-from rl_keras.figures.losses import LEVEL, first_steps, read_losses
-from rl_keras.figures.reading import Results, read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.results import variants
+from rl_keras.results.curves import Curve, mean_curve, reached_curve
+from rl_keras.results.quantities import LEVEL, first_steps, read_losses
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "convergence"
 _LOWEST = 1e-3  # end of the axis of the loss
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `across.rows` lays them out.
+    """Returns the plotted numbers, as `variants.rows` lays them out.
 
     In the panel `steps_to_0.1` the cell of a seed that never got there is infinite, and
     there is no mean unless every seed got there.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -54,10 +55,10 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         else:
             for ax in (above, below):
                 style.empty(ax, "no training loss was logged")
-        style.finish(figure, (above, below), across.small_print(run, found))
-        paths = style.save(figure, run, NAME, across.rows(curves, found))
+        style.finish(figure, (above, below), small_print.of_variants(run, found))
+        paths = style.save(figure, run, NAME, variants.rows(curves, found))
     missing = [f"variant {name}: no training loss" for name in found if name not in drawn]
-    return paths, [*across.notes(run, found), *missing]
+    return paths, [*variants.notes(run, found), *missing]
 
 
 def _draw_panels(above, below, drawn, found):

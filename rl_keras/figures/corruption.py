@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, reached_curve
-from rl_keras.figures.points import LINE, draw_points, tell_missing
-from rl_keras.figures.reading import read_variants
-from rl_keras.science.curves import first_step_reaching
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.figures.plotting.points import LINE, draw_points, tell_missing
+from rl_keras.results import variants
+from rl_keras.results.curves import Curve, reached_curve
+from rl_keras.results.runs import read_variants
 from rl_keras.science.label_noise import guide_accuracy
-from rl_keras.storage import RunDirectory
+from rl_keras.science.summaries import first_step_reaching
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "corruption"
 _FITTED = 0.99
@@ -33,14 +34,14 @@ _SHIFT = 0.012  # between networks, in corruption
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers as `across.rows` lays them out; `x` is the corruption.
+    """Returns the plotted numbers as `variants.rows` lays them out; `x` is the corruption.
 
     `start` is the network. In the panel `time` the value is a ratio, infinite for a seed
     that never fitted its labels, and there is no mean unless every seed did. In `error`
     it is a fraction of the test split.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows(_curves(found), found)
+    return variants.rows(_curves(found), found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -65,15 +66,15 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         left.set_ylim(0, left.get_ylim()[1] / (0.95 - LINE * len(networks)))
         style.legend(left, columns=2, others=[right])
         style.finish(figure, axes.flat, _small_print(run, found))
-        table = across.rows(by_variant, found)
-        return style.save(figure, run, NAME, table), across.notes(run, found)
+        table = variants.rows(by_variant, found)
+        return style.save(figure, run, NAME, table), variants.notes(run, found)
 
 
 def _curves(found) -> dict[str, list[Curve]]:
     curves: dict[str, list[Curve]] = {}
-    for network, variants in across.by_network(found).items():
-        times = {p: _times(results) for p, _, results in variants}
-        for p, name, results in variants:
+    for network, own_variants in variants.by_network(found).items():
+        times = {p: _times(results) for p, _, results in own_variants}
+        for p, name, results in own_variants:
             keys, own = results.upstream_keys, curves.setdefault(name, [])
             if not keys:
                 continue
@@ -143,4 +144,4 @@ def _small_print(run, found):
         "Bars: 95% interval of the mean over seeds; hollow: single seeds; n of N: seeds that "
         "fitted their labels, if not all did."
     )
-    return f"{across.small_print(run, found, bands=False)} {bars}"
+    return f"{small_print.of_variants(run, found, bands=False)} {bars}"

@@ -16,12 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.config import split_arm
-from rl_keras.figures import measured, style
-from rl_keras.figures.curves import Curve, mean_curve, to_rows
-from rl_keras.figures.points import LINE, draw_points, tell_missing
-from rl_keras.figures.reading import Results, chance_level, footer
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import style
+from rl_keras.figures.plotting.points import LINE, draw_points, tell_missing
+from rl_keras.figures.plotting.small_print import of_results
+from rl_keras.results import quantities
+from rl_keras.results.curves import Curve, mean_curve, to_rows
+from rl_keras.results.quantities import chance_level
+from rl_keras.results.runs import Results
+from rl_keras.settings.transfer import split_arm
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "depths"
 _COLUMNS = {  # of summary.csv, by panel
@@ -66,7 +69,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
                 _draw_panel(ax, panel, labels, curves)
             column[-1].set_xlabel("transferred layers $k$ (0: from scratch)")
         style.legend(axes[-1, 0], columns=2 * len(kinds), others=axes[-1, 1:])
-        text = f"{footer(results, bands=False)} {_SMALL_PRINT}"
+        text = f"{of_results(results, bands=False)} {_SMALL_PRINT}"
         style.finish(figure, axes.flat, text)
         table = to_rows(curves, results.config.run.seeds)
         return style.save(figure, run, NAME, table), results.notes + notes
@@ -81,7 +84,7 @@ def _curves(results) -> list[Curve]:
             keys = results.keys("downstream", labels, arm)
             every += keys
             found = [_level(results, keys, panel) for panel in _COLUMNS]
-            found += measured.steps_to(results, labels, [arm], 80)
+            found += quantities.steps_to(results, labels, [arm], 80)
             curves += [_at_depth(curve, arm) for curve in found if curve]
         curves += chance_level(results, "test", every)
     return curves

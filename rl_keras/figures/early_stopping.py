@@ -16,23 +16,25 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, panels, style
-from rl_keras.figures.curves import Curve, mean_curve
-from rl_keras.figures.reading import Results, chance_level, read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import panels, small_print, style
+from rl_keras.results import variants
+from rl_keras.results.curves import Curve, mean_curve
+from rl_keras.results.quantities import chance_level
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "early_stopping"
 _ENDS = {"best": "best on the way", "final": "at the end"}
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers as `across.rows` lays them out.
+    """Returns the plotted numbers as `variants.rows` lays them out.
 
     In the panel `accuracy` the quantities `train_probe` and `test_probe` against steps; in
     `test` the levels `best`, `final` and `gain`, their difference, paired by seed.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -58,8 +60,10 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         left.set_ylim(0, 1.02)
         style.legend(left, 2, panels.TEST_NOTE)
         style.legend(right, 2)
-        style.finish(figure, axes.flat, across.small_print(run, found))
-        return style.save(figure, run, NAME, across.rows(curves, found)), across.notes(run, found)
+        style.finish(figure, axes.flat, small_print.of_variants(run, found))
+        return style.save(figure, run, NAME, variants.rows(curves, found)), variants.notes(
+            run, found
+        )
 
 
 def _draw_ends(ax, curves, looks):

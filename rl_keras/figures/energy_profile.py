@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve
-from rl_keras.figures.energy_fits import NUM_DRAWS, Profile, read_profiles
-from rl_keras.figures.reading import read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.results import variants
+from rl_keras.results.curves import Curve, mean_curve
+from rl_keras.results.profiles import NUM_DRAWS, Profile, read_profiles
+from rl_keras.results.runs import read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "energy_profile"
 _TITLES = {"filters": "Filters, ", "change": "Change of the filters, "}
@@ -40,7 +41,7 @@ _FITS = {
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `across.rows` lays them out.
+    """Returns the plotted numbers, as `variants.rows` lays them out.
 
     The panels are `filters` and `change`; quantities LAYER/profile (mean over seeds),
     LAYER/pooled (all filters together) and, of the fits to the latter, LAYER/FIT, with the
@@ -63,13 +64,13 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         for column, (name, results) in zip(axes.T, found.items(), strict=True):
             labels = results.config.upstream.labels[0]
             for ax, kind in zip(column, kinds or list(_TITLES)[:1], strict=True):
-                title = across.title(name, _TITLES[kind], labels)
+                title = small_print.title(name, _TITLES[kind], labels)
                 ax.set_title(f"{title}{style.LABELS[labels]}")
                 _draw_panel(ax, [profile for profile in profiles[name] if profile.kind == kind])
-        text = f"{across.small_print(run, found)} Fits: to all seeds pooled. {_about()}"
+        text = f"{small_print.of_variants(run, found)} Fits: to all seeds pooled. {_about()}"
         style.finish(figure, axes.flat, text)
         paths = style.save(figure, run, NAME, _rows(profiles, found))
-    notes = across.notes(run, found)
+    notes = variants.notes(run, found)
     for name, (_, own) in read.items():
         notes += [f"variant {name}: {note}" if name else note for note in own]
     return paths, notes
@@ -77,7 +78,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
 
 def _rows(profiles, found):
     curves = {name: [c for p in own for c in _curves(p)] for name, own in profiles.items()}
-    return across.rows(curves, found)
+    return variants.rows(curves, found)
 
 
 def _curves(profile: Profile) -> list[Curve]:

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve
-from rl_keras.figures.reading import Results, read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.results import variants
+from rl_keras.results.curves import Curve, mean_curve
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "feature_alignment"
 FORMS = {  # the panels of the CSV; the first two are drawn
@@ -44,14 +45,14 @@ _LOOKS = {
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `across.rows` lays them out; quantities are LAYER/NAME.
+    """Returns the plotted numbers, as `variants.rows` lays them out; quantities are LAYER/NAME.
 
     The panels `traceless` and `change_traceless` take the isotropic part out of both
     matrices and are not drawn. Bounds are 95% intervals of the mean over seeds; those of
     `permuted` are means over seeds of the bounds of 95% of the random orders.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -64,7 +65,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         for column, (name, results) in zip(axes.T, found.items(), strict=True):
             labels = results.config.upstream.labels[0]
             for ax, form in zip(column, shown, strict=True):
-                title = across.title(name, FORMS[form], labels)
+                title = small_print.title(name, FORMS[form], labels)
                 ax.set_title(f"{title}{style.LABELS[labels]}")
                 _draw_panel(ax, [curve for curve in curves[name] if curve.panel == form])
                 if results.config.measure.measure_schedule == "logarithmic" and curves[name]:
@@ -76,10 +77,10 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
                 column[-1].set_xlabel("optimiser steps")
         for row in axes:
             _share_heights([ax for ax, own in zip(row, curves.values(), strict=True) if own])
-        style.finish(figure, axes.flat, across.small_print(run, found))
-        paths = style.save(figure, run, NAME, across.rows(curves, found))
-    missing = across.not_measured(curves, NAME, "feature_alignment")
-    return paths, [*across.notes(run, found), *missing]
+        style.finish(figure, axes.flat, small_print.of_variants(run, found))
+        paths = style.save(figure, run, NAME, variants.rows(curves, found))
+    missing = small_print.not_measured(curves, NAME, "feature_alignment")
+    return paths, [*variants.notes(run, found), *missing]
 
 
 def _curves(results: Results) -> list[Curve]:

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import PowerNorm
 
-from rl_keras.figures import style
-from rl_keras.figures.pooled_filters import read_layer
-from rl_keras.figures.reading import Results, footer
-from rl_keras.figures.tiles import draw_tiles
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import style
+from rl_keras.figures.plotting.small_print import of_results
+from rl_keras.figures.plotting.tiles import draw_tiles
+from rl_keras.results.pooled_filters import read_layer
+from rl_keras.results.runs import Results
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "filters"
 _SHOWN_FILTERS = (6, 8)  # rows and columns
@@ -34,7 +35,7 @@ def rows(run: RunDirectory) -> list[dict]:
 
     Bounds of `misalignment` are its 95% jackknife interval over seeds; those of
     `matched_null` and `random_bases` one standard deviation over random bases; those of
-    `flipped_runs` hold 95% of the draws of `nulls.sign_flip_test`, and `p_value` is its.
+    `flipped_runs` hold 95% of the draws of `science.nulls.sign_flip_test`, and `p_value` is its.
     """
     layer, _ = read_layer(Results(run, stage="upstream"))
     return _rows(layer) if layer else []
@@ -52,7 +53,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
                 style.empty(ax, "no filters to show")
         else:
             _draw_layer(panels, layer)
-        style.finish(figure, panels, footer(results, bands=False))
+        style.finish(figure, panels, of_results(results, bands=False))
         paths = style.save(figure, run, NAME, _rows(layer) if layer else [])
     return paths, results.notes + notes
 

@@ -11,10 +11,12 @@ Reference:
 
 from pathlib import Path
 
-from rl_keras.figures import measured, panels, style
-from rl_keras.figures.curves import Curve, to_rows
-from rl_keras.figures.reading import Results, footer
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import panels, style
+from rl_keras.figures.plotting.small_print import of_results
+from rl_keras.results import quantities
+from rl_keras.results.curves import Curve, to_rows
+from rl_keras.results.runs import Results
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "initialisations"
 _PERCENT = 80
@@ -45,15 +47,15 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
             if mine:
                 style.level(above, _PERCENT / 100, f"{_PERCENT}%")
             panels.steps_to(below, mine, _PERCENT)
-        style.finish(figure, axes.flat, footer(results) + measured.depth_text(results))
+        style.finish(figure, axes.flat, of_results(results) + quantities.depth_text(results))
         table = to_rows(curves, results.config.run.seeds)
         return style.save(figure, run, NAME, table), results.notes
 
 
 def _curves(results) -> list[Curve]:
-    arms = measured.deepest_arms(results.config)
+    arms = quantities.deepest_arms(results.config)
     curves = []
     for labels in results.config.downstream.labels:
-        curves += measured.accuracy(results, labels, arms, probes=("train",))
-        curves += measured.steps_to(results, labels, arms, _PERCENT)
+        curves += quantities.accuracy(results, labels, arms, probes=("train",))
+        curves += quantities.steps_to(results, labels, arms, _PERCENT)
     return curves

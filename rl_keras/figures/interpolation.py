@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve
-from rl_keras.figures.reading import chance_level, read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.results import variants
+from rl_keras.results.curves import Curve, mean_curve
+from rl_keras.results.quantities import chance_level
+from rl_keras.results.runs import read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "interpolation"
 _RECORDS = ("distance", "residual", "norm", "train_error", "test_error")
@@ -31,13 +33,13 @@ _ENDS = {  # of the right panel: marker, text
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers as `across.rows` lays them out.
+    """Returns the plotted numbers as `variants.rows` lays them out.
 
     In the panel `path` the records against steps; in `end` the norms and errors of
     `end`, `linear` and `gaussian`, such as `linear/test_error`.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows(_curves(found), found)
+    return variants.rows(_curves(found), found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -55,9 +57,9 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         else:
             for ax in (left, right):
                 style.empty(ax, "not measured; set --minimum_norm")
-        style.finish(figure, axes.flat, across.small_print(run, found))
-        table = across.rows(curves, found)
-        return style.save(figure, run, NAME, table), across.notes(run, found)
+        style.finish(figure, axes.flat, small_print.of_variants(run, found))
+        table = variants.rows(curves, found)
+        return style.save(figure, run, NAME, table), variants.notes(run, found)
 
 
 def _curves(found) -> dict[str, list[Curve]]:

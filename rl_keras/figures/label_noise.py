@@ -18,17 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve
-from rl_keras.figures.halves import read_halves
-from rl_keras.figures.points import draw_points
-from rl_keras.figures.reading import read_variants
-from rl_keras.science.label_noise import (
-    apparent_noise_rate,
-    expected_agreement,
-    implied_noise_rate,
-)
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.figures.plotting.points import draw_points
+from rl_keras.results import variants
+from rl_keras.results.curves import Curve, mean_curve
+from rl_keras.results.runs import read_variants
+from rl_keras.results.variants import read_halves
+from rl_keras.science.label_noise import apparent_noise_rate, expected_agreement, implied_noise_rate
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "label_noise"
 _LOOKS = {
@@ -39,14 +36,14 @@ _LOOKS = {
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers as `across.rows` lays them out; `x` is the true noise rate.
+    """Returns the plotted numbers as `variants.rows` lays them out; `x` is the true noise rate.
 
     The variant is that of both halves, such as `a+b`. The panel `agreement` has the
     quantities `agreement` and `accuracy`, means over the halves, the panel `noise` the
     quantity `implied`.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows(_curves(read_halves(found)), found)
+    return variants.rows(_curves(read_halves(found)), found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -70,8 +67,8 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
             ax.set(xlabel="true share of false labels", xlim=(-0.02, 1))
             style.legend(ax, columns=1)
         style.finish(figure, axes.flat, _small_print(run, found))
-        table = across.rows(by_map, found)
-        return style.save(figure, run, NAME, table), across.notes(run, found)
+        table = variants.rows(by_map, found)
+        return style.save(figure, run, NAME, table), variants.notes(run, found)
 
 
 def _draw_guides(left, right, curves, num_classes):
@@ -117,5 +114,5 @@ def _draw_points(ax, curves, quantities):
 
 
 def _small_print(run, found):
-    text = across.small_print(run, found, bands=False)
+    text = small_print.of_variants(run, found, bands=False)
     return f"{text} Bars: 95% interval of the mean over seeds, each the mean of both halves."

@@ -18,10 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.curves import Curve, mean_curve, reached_curve
-from rl_keras.figures.reading import Results, chance_level, read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.results import variants
+from rl_keras.results.curves import Curve, mean_curve, reached_curve
+from rl_keras.results.quantities import chance_level
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "memorisation"
 GROUPS = ("corrupted", "clean")
@@ -35,7 +37,7 @@ _LOOKS = {
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `across.rows` lays them out.
+    """Returns the plotted numbers, as `variants.rows` lays them out.
 
     Quantities of the panel `memorisation` are GROUP/CLASS, shares of the examples of a
     group. The panel `forgetting` has a number for each group: `times_forgotten`, mean over
@@ -43,7 +45,7 @@ def rows(run: RunDirectory) -> list[dict]:
     the median step, infinite if fewer than half were; and `num_examples`.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -54,15 +56,15 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         figure, axes = style.subplots(len(found), rows=[(2.2, 0.95)])
         for ax, (name, results) in zip(axes[0], found.items(), strict=True):
             labels = results.config.upstream.labels[0]
-            title = across.title(name, "Predictions upstream, ", labels)
+            title = small_print.title(name, "Predictions upstream, ", labels)
             ax.set_title(f"{title}{style.LABELS[labels]}")
             _draw_panel(ax, curves[name])
         texts = [_forgetting_text(name, own) for name, own in curves.items()]
-        text = " ".join([across.small_print(run, found), *filter(None, texts)])
+        text = " ".join([small_print.of_variants(run, found), *filter(None, texts)])
         style.finish(figure, axes.flat, text)
-        paths = style.save(figure, run, NAME, across.rows(curves, found))
-    missing = across.not_measured(curves, NAME, "ledger")
-    return paths, [*across.notes(run, found), *missing]
+        paths = style.save(figure, run, NAME, variants.rows(curves, found))
+    missing = small_print.not_measured(curves, NAME, "ledger")
+    return paths, [*variants.notes(run, found), *missing]
 
 
 def _curves(results: Results) -> list[Curve]:

@@ -20,29 +20,30 @@ Reference:
 
 from pathlib import Path
 
-from rl_keras.figures import across, measured, panels, style
-from rl_keras.figures.nulls import p_value_text
-from rl_keras.figures.reading import Results, read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import panels, small_print, style
+from rl_keras.figures.plotting.small_print import p_value_text
+from rl_keras.results import quantities, variants
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "misalignment"
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `across.rows` lays them out.
+    """Returns the plotted numbers, as `variants.rows` lays them out.
 
     Bounds are 95% intervals of the mean over seeds; those of `random_basis` are one
     standard deviation over random bases and seeds. The band of aligned filters, `null`, and
-    the p-values are those of `nulls.null_curves`.
+    the p-values are those of `quantities.null_curves`.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows({n: measured.misalignment(r) for n, r in found.items()}, found)
+    return variants.rows({n: quantities.misalignment(r) for n, r in found.items()}, found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
     """Draws what is finished, see `rl_keras.figures`."""
     found = read_variants(run, stage="upstream")
-    curves = {name: measured.misalignment(results) for name, results in found.items()}
+    curves = {name: quantities.misalignment(results) for name, results in found.items()}
     every = [curve for own in curves.values() for curve in own]
     with style.context():
         figure, axes = style.subplots(len(found), rows=[(2.2, style.legend_space(4, 2))])
@@ -53,16 +54,16 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
                 labels,
                 curves[name],
                 results.config.measure.measure_schedule == "logarithmic",
-                title=across.title(name, "Alignment upstream, ", labels),
+                title=small_print.title(name, "Alignment upstream, ", labels),
                 others=every,
             )
         _share_heights([ax for ax, own in zip(axes[0], curves.values(), strict=True) if own])
         sizes = dict.fromkeys(filter(None, map(_sizes, found.values())))
-        text = " ".join([across.small_print(run, found), *sizes])
+        text = " ".join([small_print.of_variants(run, found), *sizes])
         text += "".join(p_value_text(own, name) for name, own in curves.items())
         style.finish(figure, axes.flat, text)
-        paths = style.save(figure, run, NAME, across.rows(curves, found))
-        return paths, across.notes(run, found)
+        paths = style.save(figure, run, NAME, variants.rows(curves, found))
+        return paths, variants.notes(run, found)
 
 
 def _share_heights(axes):

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import measured, panels, style
-from rl_keras.figures.curves import Curve, mean_curve, to_rows
-from rl_keras.figures.nulls import p_value_text
-from rl_keras.figures.reading import Results, footer
-from rl_keras.storage import RunDirectory, StageKey
+from rl_keras.figures.plotting import panels, style
+from rl_keras.figures.plotting.small_print import of_results, p_value_text
+from rl_keras.results import quantities
+from rl_keras.results.curves import Curve, mean_curve, to_rows
+from rl_keras.results.runs import Results
+from rl_keras.storage.run_folder import RunDirectory, StageKey
 
 NAME = "overview"
 
@@ -31,7 +32,7 @@ def rows(run: RunDirectory) -> list[dict]:
     The panels are `accuracy`, `misalignment`, `activity` and `transfer`. Bounds
     are 95% intervals of the mean over seeds; those of `random_basis` are one
     standard deviation over random bases and seeds; `null`, the band of aligned filters, and
-    the p-values are those of `nulls.null_curves`.
+    the p-values are those of `quantities.null_curves`.
     """
     results = Results(run)
     return to_rows(_curves(results), results.config.run.seeds)
@@ -50,7 +51,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         logarithmic = results.config.measure.measure_schedule == "logarithmic"
         panels.misalignment(axes[0, -1], upstream, _of("misalignment", curves), logarithmic)
         panels.transfer(axes[1, -1], upstream, _of("transfer", curves))
-        text = footer(results) + measured.depth_text(results) + p_value_text(curves)
+        text = of_results(results) + quantities.depth_text(results) + p_value_text(curves)
         style.finish(figure, axes.flat, text)
         table = to_rows(curves, results.config.run.seeds)
         return style.save(figure, run, NAME, table), results.notes
@@ -61,12 +62,12 @@ def _of(panel, curves):
 
 
 def _curves(results) -> list[Curve]:
-    arms = measured.deepest_arms(results.config)
+    arms = quantities.deepest_arms(results.config)
     curves = []
     for labels in results.config.downstream.labels:
-        curves += measured.accuracy(results, labels, arms)
-    curves += measured.misalignment(results)
-    curves += measured.transfer(results, _first_middle_last)[0]
+        curves += quantities.accuracy(results, labels, arms)
+    curves += quantities.misalignment(results)
+    curves += quantities.transfer(results, _first_middle_last)[0]
     return curves + list(_activity(results))
 
 

@@ -8,7 +8,7 @@ and the band in which it lies when whole runs are flipped at random. Under it th
 
 The filters of a run share labels, data order and later layers, so they depend on each other:
 flipping each by itself would give a band that is too narrow and reject what the proposition
-allows. Therefore all filters of a run are flipped alike, see `science.trajectories`.
+allows. Therefore all filters of a run are flipped alike, see `science.nulls.run_flip_test`.
 
 Every eigenvector of the sample is a direction by itself, also for isotropic inputs, whose
 population has one eigenspace only and for whose covariance any filters would be as aligned as
@@ -31,10 +31,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from rl_keras.figures import across, style
-from rl_keras.figures.pooled_steps import NUM_DRAWS, PooledSteps, read_steps
-from rl_keras.figures.reading import read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.results import variants
+from rl_keras.results.pooled_filters import NUM_DRAWS, PooledSteps, read_steps
+from rl_keras.results.runs import read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "proposition1"
 LEVEL = 0.05  # of the p-values
@@ -61,7 +62,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         for (above, below), (name, results) in zip(axes.T, found.items(), strict=True):
             labels = results.config.upstream.labels[0]
             above.set_title(
-                across.title(name, "Filters of all seeds, ", labels) + style.LABELS[labels]
+                small_print.title(name, "Filters of all seeds, ", labels) + style.LABELS[labels]
             )
             if name in drawn:
                 _draw_scores(above, drawn[name])
@@ -75,9 +76,11 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
                     ax.set_xscale("symlog", linthresh=1)
                     ax.set_xlim(-0.2, 1.4 * drawn[name].steps[-1])
         _share_heights([axes[0, place] for place, name in enumerate(found) if name in drawn])
-        style.finish(figure, axes.flat, f"{across.small_print(run, found, False)} {_about(drawn)}")
+        style.finish(
+            figure, axes.flat, f"{small_print.of_variants(run, found, False)} {_about(drawn)}"
+        )
         paths = style.save(figure, run, NAME, _rows(drawn))
-    notes = across.notes(run, found)
+    notes = variants.notes(run, found)
     for name, (_, own) in pooled.items():
         notes += [f"variant {name}: {note}" if name else note for note in own]
     return paths, notes

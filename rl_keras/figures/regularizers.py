@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.published_zhang import TABLES, Published, setting_of
-from rl_keras.figures.reading import Results, read_variants
-from rl_keras.figures.table import aligned
-from rl_keras.science.intervals import Interval, mean_interval
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.papers.printed import TABLES, PrintedAccuracy, table_row
+from rl_keras.results import variants
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.results.tables import aligned
+from rl_keras.science.summaries import Interval, mean_interval
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "regularizers"
 _COLUMNS = {"train": "final_train_accuracy", "test": "final_test_accuracy_true"}
@@ -77,18 +78,18 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
                 100 * _chance(found), color=style.GREY, linestyle=":", label="chance"
             )
             style.legend(axes[0, 0], columns=3, others=[axes[0, 1]])
-        text = f"{across.small_print(run, found, bands=False)} Bars: 95% interval over seeds."
+        text = f"{small_print.of_variants(run, found, bands=False)} Bars: 95% interval over seeds."
         style.finish(figure, axes.flat, text)
         paths = style.save(figure, run, NAME, lines)
-    other = [name for name, results in found.items() if setting_of(results.config) is None]
+    other = [name for name, results in found.items() if table_row(results.config) is None]
     notes = [f"regularizers: variant {name} has no row of this kind" for name in other]
-    return paths, [*across.notes(run, found), *notes]
+    return paths, [*variants.notes(run, found), *notes]
 
 
 def _rows(found: Mapping[str, Results]) -> list[dict]:
     lines = []
     for variant, results in found.items():
-        setting = setting_of(results.config)
+        setting = table_row(results.config)
         if setting is None:
             continue
         published = TABLES.get(setting)
@@ -109,7 +110,7 @@ def _rows(found: Mapping[str, Results]) -> list[dict]:
     return lines
 
 
-def _of(published: Published | None, name):
+def _of(published: PrintedAccuracy | None, name):
     return getattr(published, name) if published else None
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures import across, style
-from rl_keras.figures.reading import read_variants
-from rl_keras.figures.similarity_pairs import (
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.results import variants
+from rl_keras.results.runs import read_variants
+from rl_keras.results.similarity import (
     NUM_DRAWS,
     Similarities,
     active_units,
@@ -28,7 +29,7 @@ from rl_keras.figures.similarity_pairs import (
     layers_of,
     read_networks,
 )
-from rl_keras.storage import RunDirectory
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "similarity"
 _PANELS = {
@@ -79,11 +80,13 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         if pairs:
             style.legend(axes[0, 0], columns=3, others=[axes[0, 1]])
         about = f"Bars: range over pairs; of nulls 95% of {NUM_DRAWS} draws."
-        text = f"{across.small_print(run, found, bands=False)} {_sizes(networks, layers)} {about}"
+        text = (
+            f"{small_print.of_variants(run, found, bands=False)} {_sizes(networks, layers)} {about}"
+        )
         style.finish(figure, axes.flat, text)
         paths = style.save(figure, run, NAME, table)
-    missing = [] if networks else across.not_measured({"": []}, NAME, "keep_representations")
-    return paths, [*across.notes(run, found), *missing]
+    missing = [] if networks else small_print.not_measured({"": []}, NAME, "keep_representations")
+    return paths, [*variants.notes(run, found), *missing]
 
 
 def _rows(networks) -> list[dict]:

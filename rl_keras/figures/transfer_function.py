@@ -21,12 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import across, measured, style
-from rl_keras.figures.curves import Curve
-from rl_keras.figures.published import published
-from rl_keras.figures.reading import read_variants
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.papers.printed import printed_curve
+from rl_keras.results import quantities, variants
+from rl_keras.results.curves import Curve
+from rl_keras.results.runs import read_variants
 from rl_keras.science.pooling import pool_runs
-from rl_keras.storage import RunDirectory
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "transfer_function"
 _EPOCHS = (5, 10, 20, 40)  # of Figure 4; of the synthetic panels the paper names none
@@ -38,14 +39,14 @@ _PAPER = {"color": "black", "marker": "o", "linestyle": "", "markerfacecolor": "
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `across.rows` lays them out.
+    """Returns the plotted numbers, as `variants.rows` lays them out.
 
     Quantities that end in `/transfer` are means over seeds; `/pooled_transfer` is f of the
     last filters of all seeds taken together, with a jackknife interval over seeds. Bounds of
     `paper` are the range that can be read off the printed curve.
     """
     found = read_variants(run, stage="upstream")
-    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -56,18 +57,18 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         figure, axes = style.subplots(len(found), rows=[(2.4, 1.35)])
         for ax, (name, results) in zip(axes[0], found.items(), strict=True):
             labels = results.config.upstream.labels[0]
-            title = across.title(name, "Transfer function upstream, ", labels)
+            title = small_print.title(name, "Transfer function upstream, ", labels)
             ax.set_title(f"{title}{style.LABELS[labels]}")
             _draw_panel(ax, results, curves[name])
         style.finish(figure, axes.flat, _small_print(run, found, curves))
-        paths = style.save(figure, run, NAME, across.rows(curves, found))
-        return paths, across.notes(run, found)
+        paths = style.save(figure, run, NAME, variants.rows(curves, found))
+        return paths, variants.notes(run, found)
 
 
 def _curves(results) -> list[Curve]:
     wanted = () if _is_synthetic(results) else _EPOCHS
     moments = partial(_moments, _steps_per_epoch(results), wanted)
-    curves, kept = measured.transfer(results, moments)
+    curves, kept = quantities.transfer(results, moments)
     if not curves:
         return []
     *functions, level = curves
@@ -88,7 +89,7 @@ def _steps_per_epoch(results):
 
 
 def _moments(steps_per_epoch, wanted, steps):
-    """Places of these epochs if they were measured, else a few spread over the training."""
+    """Places of these epochs if they were quantities, else a few spread over the training."""
     epochs = steps / steps_per_epoch
     places = [int(np.abs(epochs - epoch).argmin()) for epoch in wanted]
     if places and np.allclose(epochs[places], wanted, rtol=_NEAR, atol=0):
@@ -124,7 +125,7 @@ def _covariance(stage, prefix):
 
 
 def _from_paper(config, level) -> list[Curve]:
-    panel = published(config)
+    panel = printed_curve(config)
     if panel is None:
         return []
     x, low, high = np.transpose(panel.points)
@@ -148,7 +149,7 @@ def _from_paper(config, level) -> list[Curve]:
 
 def _small_print(run, found, curves):
     names = [curve.quantity for own in curves.values() for curve in own]
-    text = across.small_print(run, found)
+    text = small_print.of_variants(run, found)
     if any("pooled" in name for name in names):
         text += " Seeds pooled: jackknife interval over seeds."
     return text + " Paper: read off by eye." if any("paper" in n for n in names) else text

@@ -12,10 +12,11 @@ Reference:
 
 from pathlib import Path
 
-from rl_keras.figures import across, measured, panels, style
-from rl_keras.figures.curves import Curve
-from rl_keras.figures.reading import Results, read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import panels, small_print, style
+from rl_keras.results import quantities, variants
+from rl_keras.results.curves import Curve
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "transfer_speed"
 _PERCENT = 90
@@ -23,13 +24,13 @@ _MANY = 3  # columns that are drawn narrower
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers of both rows of panels, as `across.rows` lays them out.
+    """Returns the plotted numbers of both rows of panels, as `variants.rows` lays them out.
 
     In the panel `steps_to_90` the cell of a seed that never got there is infinite,
     and there is no mean unless every seed got there.
     """
     found = read_variants(run, stage="downstream")
-    return across.rows({name: _curves(results) for name, results in found.items()}, found)
+    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -46,7 +47,7 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
         figure, axes = _axes(len(columns), len(arms))
         for (above, below), (name, labels) in zip(axes.T, columns, strict=True):
             mine = [curve for curve in curves[name] if curve.labels == labels]
-            title = across.title(name, "Downstream, ", labels)
+            title = small_print.title(name, "Downstream, ", labels)
             below.sharex(above)
             panels.accuracy(above, labels, mine, title=title, legend=False)
             panels.steps_to(below, mine, _PERCENT, arms)
@@ -56,10 +57,10 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
                 above.set_ylabel("")
                 below.set_yticklabels([])
         style.legend(axes[0, 0], 2 * len(columns), panels.TEST_NOTE, others=axes[0, 1:])
-        text = across.small_print(run, found) + measured.depth_text(*found.values())
+        text = small_print.of_variants(run, found) + quantities.depth_text(*found.values())
         style.finish(figure, axes.flat, text)
-        paths = style.save(figure, run, NAME, across.rows(curves, found))
-        return paths, across.notes(run, found)
+        paths = style.save(figure, run, NAME, variants.rows(curves, found))
+        return paths, variants.notes(run, found)
 
 
 def _axes(columns, num_arms):
@@ -70,9 +71,9 @@ def _axes(columns, num_arms):
 
 
 def _curves(results: Results) -> list[Curve]:
-    arms = measured.deepest_arms(results.config)
+    arms = quantities.deepest_arms(results.config)
     curves = []
     for labels in results.config.downstream.labels:
-        curves += measured.accuracy(results, labels, arms)
-        curves += measured.steps_to(results, labels, arms, _PERCENT)
+        curves += quantities.accuracy(results, labels, arms)
+        curves += quantities.steps_to(results, labels, arms, _PERCENT)
     return curves

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.config import split_arm
-from rl_keras.figures import across, measured, style
-from rl_keras.figures.curves import Curve, mean_curve
-from rl_keras.figures.points import LINE, draw_points, tell_missing
-from rl_keras.figures.reading import read_variants
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting import small_print, style
+from rl_keras.figures.plotting.points import LINE, draw_points, tell_missing
+from rl_keras.results import quantities, variants
+from rl_keras.results.curves import Curve, mean_curve
+from rl_keras.results.runs import read_variants
+from rl_keras.settings.transfer import split_arm
+from rl_keras.storage.run_folder import RunDirectory
 
 NAME = "widths"
 _PERCENT = 90
@@ -31,7 +32,7 @@ _SHIFT = 0.06  # between starts, in doublings or places
 
 
 def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `across.rows` lays them out; `x` is the model's setting.
+    """Returns the plotted numbers, as `variants.rows` lays them out; `x` is the model's setting.
 
     It is the number of the variant if no single setting with a number differs. In the
     panel `gain` the values are differences to the start from scratch in percentage points.
@@ -39,7 +40,7 @@ def rows(run: RunDirectory) -> list[dict]:
     mean unless every seed got there.
     """
     found = read_variants(run, stage="downstream")
-    return across.rows(_curves(found), found)
+    return variants.rows(_curves(found), found)
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
@@ -61,19 +62,19 @@ def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
             above.set_xlabel("")
             style.legend(below, columns=2)
         style.finish(figure, axes.flat, _small_print(run, found))
-        paths = style.save(figure, run, NAME, across.rows(curves, found))
-        return paths, across.notes(run, found) + _notes(found)
+        paths = style.save(figure, run, NAME, variants.rows(curves, found))
+        return paths, variants.notes(run, found) + _notes(found)
 
 
 def _curves(found) -> dict[str, list[Curve]]:
     curves = {}
-    for name, x in across.positions(found)[1].items():
+    for name, x in variants.positions(found)[1].items():
         results = found[name]
-        arms = measured.deepest_arms(results.config)
+        arms = quantities.deepest_arms(results.config)
         own = []
         for labels in results.config.downstream.labels:
             own += [_gain(results, labels, arm) for arm in arms if arm != "scratch"]
-            own += measured.steps_to(results, labels, arms, _PERCENT)
+            own += quantities.steps_to(results, labels, arms, _PERCENT)
         curves[name] = [replace(curve, x=np.array([x])) for curve in own if curve]
     return curves
 
@@ -93,14 +94,14 @@ def _gain(results, labels, arm):
 
 
 def _notes(found):
-    if len(found) == 1 or across.positions(found)[0]:
+    if len(found) == 1 or variants.positions(found)[0]:
         return []
-    names = ", ".join(across.differing(found)) or "none"
+    names = ", ".join(variants.differing(found)) or "none"
     return [f"widths: drawn by variant, as no single model setting differs. Received: {names}"]
 
 
 def _draw_panel(ax, curves, found):
-    setting, positions = across.positions(found)
+    setting, positions = variants.positions(found)
     if not curves:
         return style.empty(ax, "no stage is finished")
     place_of = math.log2 if setting else float
@@ -129,5 +130,5 @@ def _small_print(run, found):
         "Bars: 95% interval of the mean over seeds; hollow: single seeds; n of N: seeds that got "
         "there, if not all did."
     )
-    depth = measured.depth_text(*found.values())
-    return f"{across.small_print(run, found, bands=False)} {bars}{depth}"
+    depth = quantities.depth_text(*found.values())
+    return f"{small_print.of_variants(run, found, bands=False)} {bars}{depth}"

@@ -2,8 +2,6 @@
 
 import keras
 
-from rl_keras.checks import MODEL_SETTINGS
-from rl_keras.config import ModelConfig
 from rl_keras.errors import UsageError
 from rl_keras.models.cnn3 import cnn3
 from rl_keras.models.finite_sample import finite_sample_network
@@ -17,6 +15,7 @@ from rl_keras.models.small_alexnet import small_alexnet
 from rl_keras.models.small_inception import small_inception
 from rl_keras.models.vgg16 import vgg16
 from rl_keras.models.wide_resnet import wide_resnet
+from rl_keras.settings.model import MODELS, ModelConfig
 
 __all__ = [
     "BUILDERS",
@@ -34,7 +33,6 @@ __all__ = [
     "vgg16",
     "wide_resnet",
 ]
-
 BUILDERS = {
     "simple_cnn": simple_cnn,
     "mlp": mlp,
@@ -62,7 +60,7 @@ def build_model(
     Raises:
         UsageError: if the model cannot take inputs of this shape.
     """
-    settings = {name: getattr(config, name) for name in MODEL_SETTINGS[config.model]}
+    settings = {name: getattr(config, name) for name in MODELS[config.model]}
     if config.batch_normalization != "auto":
         settings["batch_normalization"] = config.batch_normalization
     if config.model != "mlp" and (config.model != "linear" or config.random_filters):

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from rl_keras.claims.claim import VERDICTS, Claim
-from rl_keras.claims.evaluate import Verdict
+from rl_keras.papers.claim import VERDICTS, Claim
+from rl_keras.papers.verdicts import Verdict
 from rl_keras.report.markup import Markup, join, scrolling, tag
 
 _HEADER = ("verdict, run", "effect [95% interval]", "seeds", "why")

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rl_keras.claims.claim import VERDICTS
-from rl_keras.claims.evaluate import NAME as CLAIMS_NAME
-from rl_keras.claims.evaluate import Verdict, evaluate, write_claims
-from rl_keras.claims.folders import Run, read_runs
-from rl_keras.claims.papers import CLAIMS
-from rl_keras.files import folder, write_bytes
+from rl_keras.papers.claim import VERDICTS
+from rl_keras.papers.verdicts import CLAIMS, Verdict, evaluate, write_claims
+from rl_keras.papers.verdicts import NAME as CLAIMS_NAME
 from rl_keras.report.claims_table import claims_section
 from rl_keras.report.markup import Markup, join, tag
 from rl_keras.report.run_section import run_section
+from rl_keras.results.runs import Run, read_runs
+from rl_keras.storage.files import folder, write_bytes
 
 NAME = "report.html"
 _PAPERS = (

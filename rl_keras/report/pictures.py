@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rl_keras.figures
-from rl_keras.claims.folders import Run
-from rl_keras.config import FIGURES
-from rl_keras.files import AnyPath
+from rl_keras.results.runs import Run
+from rl_keras.settings.run import FIGURES
+from rl_keras.storage.files import AnyPath
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

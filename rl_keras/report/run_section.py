@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from rl_keras.claims.folders import Run
-from rl_keras.figures.fit import unfitted
-from rl_keras.figures.table import paired_cells, summary_cells, summary_note
 from rl_keras.report.markup import Markup, join, table, tag
 from rl_keras.report.pictures import csv_of, read_pictures
 from rl_keras.report.settings import DEFAULT, read_flagfile, rows
+from rl_keras.results.runs import Run
+from rl_keras.results.tables import paired_cells, summary_cells, summary_note, unfitted
 
 _LONG = 40  # items of a list
 _MAX_NAMED = 8  # stages that are named

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl_keras import cli
-from rl_keras.checks import MODEL_SETTINGS, OF_EVERY_MODEL
-from rl_keras.config import ExperimentConfig, all_settings, to_values
+from rl_keras.settings import command_line
+from rl_keras.settings.experiment import ExperimentConfig, all_settings, to_values
+from rl_keras.settings.model import MODELS, OF_EVERY_MODEL
 
 FLAGFILES = Path(__file__).parents[2] / "flags"
 CHANGED, DEFAULT = "changed", "default"
@@ -47,8 +47,8 @@ def read_flagfile(experiment: str, folder: Path = FLAGFILES) -> Flagfile | None:
     path = folder / f"{experiment}.cfg"
     if not path.is_file():
         return None
-    config, given = cli.parse([f"--flagfile={path}"])
-    values = {flag: cli.format_value(to_values(config)[flag]) for flag in given}
+    config, given = command_line.parse([f"--flagfile={path}"])
+    values = {flag: command_line.format_value(to_values(config)[flag]) for flag in given}
     lines = path.read_text().splitlines()
     marks, mark = {}, ""
     for line in lines:
@@ -80,7 +80,9 @@ def rows(config: ExperimentConfig, flagfile: Flagfile | None) -> list[Row]:
     for setting in all_settings():
         if not _has_a_part(setting, config):
             continue
-        value, default = (cli.format_value(v) for v in (values[setting.flag], setting.default))
+        value, default = (
+            command_line.format_value(v) for v in (values[setting.flag], setting.default)
+        )
         said = flagfile.values.get(setting.flag) if flagfile else None
         if said is not None and value == said:
             mark, note = flagfile.marks.get(setting.flag) or CHANGED, ""
@@ -99,7 +101,7 @@ def _has_a_part(setting, config):
         return False
     if setting.section == "model":
         always = ("model", *OF_EVERY_MODEL)
-        return setting.name in (*always, *MODEL_SETTINGS[config.model.model])
+        return setting.name in (*always, *MODELS[config.model.model])
     if setting.section == "downstream":
         return bool(config.transfer.arms)
     if setting.name.startswith("gaussian_"):

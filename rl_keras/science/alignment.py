@@ -22,7 +22,6 @@ __all__ = [
     "random_basis_misalignment",
     "sampling_floor",
 ]
-
 _RANK_TOLERANCE = 1e-12  # least eigenvalue of correlations that can be inverted
 
 

@@ -1,4 +1,9 @@
-"""Gaussian filters with a learnt covariance: the paper's initialisation without the filters."""
+"""Gaussian filters with a learnt covariance: the paper's initialisation without the filters.
+
+Filters of a deeper layer live in the channels of the layer before. If that layer is drawn
+anew its channels mean something else, and only the transfer function of the filters can be
+kept, a `LayerProfile`: how strong they are along the principal axes of their input.
+"""
 
 import dataclasses
 
@@ -7,6 +12,8 @@ import numpy as np
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance
 from rl_keras.science.eigenspaces import symmetric
+from rl_keras.science.nulls import as_spaces
+from rl_keras.science.transfer import transfer_function
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,3 +95,94 @@ class FilterGaussian:
         # choice of eigenvectors. Eigenvalues that are zero may come out negative.
         root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
         return generator.standard_normal((num_filters, len(root))) @ root
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerProfile:
+    """Strength of a layer's filters along the principal axes of its input.
+
+    Args:
+        eigenvalues: float64 array `(d,)`, of the input covariance, descending.
+        values: float64 array `(d,)`, t_i = sqrt(v_i' Sigma_w v_i), standard deviations.
+        num_filters: number of filters it was measured on; fewer than d will do.
+
+    Example:
+        >>> profile = LayerProfile.fit([[9, 0], [0, 4]], [[1.0, 5.0], [1.0, -5.0]])
+        >>> profile.eigenvalues.tolist(), profile.values.tolist()
+        ([9.0, 4.0], [1.0, 5.0])
+
+    Reference:
+        Maennel et al., NeurIPS 2020, arXiv 2006.10455, equation 3 and Figure 6.
+    """
+
+    eigenvalues: np.ndarray
+    values: np.ndarray
+    num_filters: int
+
+    @classmethod
+    def fit(cls, data_cov, rows) -> "LayerProfile":
+        """Measures the profile of filters `(n, d)`, one per row, of any real dtype.
+
+        Args:
+            data_cov: array `(d, d)`, covariance of the patches the layer sees, or its
+                `Eigenspaces`; within a repeated one the profile is constant.
+            rows: the filters, uncentred as in `FilterGaussian`.
+
+        Raises:
+            UsageError: as `transfer_function` and `filter_covariance`.
+        """
+        curve = transfer_function(data_cov, filter_covariance(rows, require_full_rank=False))
+        return cls(curve.eigenvalues, curve.values, len(rows))
+
+
+def covariance_from_profile(profile: LayerProfile, data_cov) -> np.ndarray:
+    """Covariance with a layer's profile along the principal axes of other data.
+
+    It is `sum_i t_i^2 v_i v_i'` over the eigenvectors v_i of the new data covariance,
+    and aligned with it: variances are averaged over a repeated eigenspace, whose
+    eigenvectors are arbitrary.
+
+    Args:
+        profile: of the upstream layer.
+        data_cov: array `(d, d)`, symmetric, covariance of the patches the new layer
+            sees, or its `Eigenspaces`.
+
+    Returns:
+        A float64 array `(d, d)`, symmetric, positive semi-definite.
+
+    Raises:
+        UsageError: if the dimensions differ.
+
+    Example:
+        >>> profile = LayerProfile(np.array([9.0, 4.0]), np.array([1.0, 5.0]), num_filters=8)
+        >>> covariance_from_profile(profile, [[2, 0], [0, 3]]).tolist()
+        [[25.0, 0.0], [0.0, 1.0]]
+
+    Reference:
+        Maennel et al., NeurIPS 2020, arXiv 2006.10455, Section 2.5 and Figure 6; how the
+        covariances of deeper layers are formed is our reading of its layer-wise procedure.
+    """
+    spaces = as_spaces(data_cov)
+    if len(spaces.values) != len(profile.values):
+        raise UsageError(
+            "A profile fits layers of its own dimension only, because it has one value for each "
+            "axis of the input; keep the kernel size and the width of the layer before. "
+            f"Received: a profile of {len(profile.values)} and data of {len(spaces.values)}"
+        )
+    variances = profile.values**2
+    for group in spaces.groups:
+        variances[group] = variances[group].mean()
+    cov = (spaces.vectors * variances) @ spaces.vectors.T
+    return (cov + cov.T) / 2
+
+
+def gaussian_from_profile(profile: LayerProfile, data_cov) -> FilterGaussian:
+    """The Gaussian to draw a new layer's filters from; see `covariance_from_profile`.
+
+    Example:
+        >>> profile = LayerProfile(np.array([4.0]), np.array([0.0]), num_filters=8)
+        >>> gaussian_from_profile(profile, [[1.0]]).sample(2, np.random.default_rng(0)).tolist()
+        [[0.0], [0.0]]
+    """
+    covariance = covariance_from_profile(profile, data_cov)
+    return FilterGaussian(covariance, profile.num_filters)

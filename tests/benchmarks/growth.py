@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import LogLocator
 
-from rl_keras.callbacks.capture import alignable_layers
+from rl_keras.callbacks.alignment import NULL_DRAWS
 from rl_keras.callbacks.inputs import input_moments
-from rl_keras.callbacks.null_band import NULL_DRAWS
-from rl_keras.figures import style
+from rl_keras.callbacks.layers import alignable_layers
+from rl_keras.figures.plotting import style
 from rl_keras.models import mlp, simple_cnn, vgg16
 from rl_keras.science.alignment import filter_covariance, misalignment
-from rl_keras.science.floors import as_spaces
-from rl_keras.science.nulls import sign_flip_test
+from rl_keras.science.nulls import as_spaces, sign_flip_test
 from tests.benchmarks import many_seeds
 from tests.benchmarks.results import Result, command, take_turns
 from tests.benchmarks.training import compiled

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rl_keras.callbacks.null_band import NULL_DRAWS, draws_for
+from rl_keras.callbacks.alignment import NULL_DRAWS, draws_for
 from rl_keras.science.alignment import filter_covariance, misalignment
-from rl_keras.science.floors import as_spaces
-from rl_keras.science.nulls import sign_flip_test
+from rl_keras.science.nulls import as_spaces, sign_flip_test
 from tests.benchmarks.results import Result, command, take_turns
 
 DIMENSIONS = (27, 75, 576, 4608)

@@ -25,7 +25,7 @@ marks = {}
 def mark(name):
     marks.setdefault(name, time.time() - begin)
 import main
-from rl_keras.experiments.quiet import start_tensorflow
+from rl_keras.experiments.start_up import start_tensorflow
 start_tensorflow()
 import keras
 mark("TensorFlow and Keras")

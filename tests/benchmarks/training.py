@@ -31,12 +31,12 @@ from rl_keras.callbacks import (
     ProbeAccuracy,
     every,
 )
-from rl_keras.callbacks.capture import alignable_layers
 from rl_keras.callbacks.inputs import SharedInputs
-from rl_keras.callbacks.progress import Progress, RunProgress
+from rl_keras.callbacks.layers import alignable_layers
 from rl_keras.data.examples import Examples
 from rl_keras.data.pipeline import train_dataset
 from rl_keras.data.scaling import fit_scaling
+from rl_keras.experiments.progress import Progress, RunProgress
 from rl_keras.models import mlp, simple_cnn, small_inception, vgg16, wide_resnet
 from tests.benchmarks import pytorch
 from tests.benchmarks.results import Result, Seconds, command, compared, take_turns

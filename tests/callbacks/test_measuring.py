@@ -14,7 +14,7 @@ from rl_keras.callbacks import (
     TensorBoardWriter,
     every,
 )
-from rl_keras.callbacks.tensorboard import WeightHistograms
+from rl_keras.experiments.tensorboard import WeightHistograms
 from rl_keras.models import simple_cnn
 from rl_keras.science.alignment import (
     eigenspaces,

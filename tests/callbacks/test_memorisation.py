@@ -8,7 +8,7 @@ import tensorflow as tf
 from rl_keras.callbacks import MemorisationTracker, MetricLog, every
 from rl_keras.errors import UsageError
 from rl_keras.models import simple_cnn
-from rl_keras.science.ledger import MemorisationLedger
+from rl_keras.science.memorisation import MemorisationLedger
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(48, 6, 6, 2)).astype("float32")

@@ -1,6 +1,6 @@
 import pytest
 
-from rl_keras.callbacks.schedules import every, logarithmic
+from rl_keras.callbacks.measurement import every, logarithmic
 
 
 def fired(schedule, last, stride=1):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.config import from_values
 from rl_keras.data.augmentation import MAX_ANGLE, Augmentation, _transforms
 from rl_keras.data.examples import load_examples
 from rl_keras.data.pipeline import streaming_dataset, train_dataset
 from rl_keras.data.scaling import fit_scaling
 from rl_keras.errors import UsageError
+from rl_keras.settings.experiment import from_values
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (50, 8, 9, 3), dtype=np.uint8)

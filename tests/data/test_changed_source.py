@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.config import DataConfig, from_values
 from rl_keras.data.changed_source import ChangedSource, change_source
 from rl_keras.data.corruptions import InputCorruption
 from rl_keras.data.examples import load_examples
@@ -13,6 +12,8 @@ from rl_keras.data.labels import LabelMap
 from rl_keras.data.scaling import fit_scaling
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
+from rl_keras.settings.data import DataConfig
+from rl_keras.settings.experiment import from_values
 
 SPLIT = "train[:90]"
 CHANGES = [

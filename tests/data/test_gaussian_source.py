@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from rl_keras.config import from_values
 from rl_keras.data.examples import decoded_bytes, load_examples
 from rl_keras.data.gaussian import GaussianSource
 from rl_keras.data.label_table import label_table
@@ -10,6 +9,7 @@ from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import random_basis
 from rl_keras.science.eigenspaces import eigenspaces, sampled_eigenspaces
+from rl_keras.settings.experiment import from_values
 
 
 def test_interface():

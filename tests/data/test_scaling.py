@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.config import SCALINGS
 from rl_keras.data.scaling import fit_scaling
 from rl_keras.errors import UsageError
+from rl_keras.settings.data import SCALINGS
 
 
 @pytest.fixture(scope="module")

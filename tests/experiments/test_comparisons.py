@@ -5,11 +5,12 @@ import pytest
 import tensorflow as tf
 
 import main
-from rl_keras.config import StageConfig, from_values
-from rl_keras.experiments.layerwise import layerwise_kernels
-from rl_keras.experiments.strategy import make_strategy
+from rl_keras.experiments.devices import make_strategy
+from rl_keras.experiments.starts import layerwise_kernels
 from rl_keras.experiments.training import Trainer, fresh_weights, learning_rate
-from rl_keras.storage import RunDirectory, StageKey, read_arrays
+from rl_keras.settings.experiment import from_values
+from rl_keras.settings.stage import StageConfig
+from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
 SMALL = (
     "--upstream_split=train[:40] --downstream_split=train[40:80] --test_split=test[:20] "

@@ -5,13 +5,13 @@ import pytest
 from resuming import arguments, assert_same
 
 import main
-from rl_keras.config import from_values
 from rl_keras.data.label_table import load_labels
 from rl_keras.errors import UsageError
 from rl_keras.experiments import stage
 from rl_keras.experiments.checkpoints import save_checkpoint
-from rl_keras.science.ledger import MemorisationLedger
-from rl_keras.storage import RunDirectory, StageKey, read_arrays, stage_keys
+from rl_keras.science.memorisation import MemorisationLedger
+from rl_keras.settings.experiment import from_values
+from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays, stage_keys
 
 LABELS = [
     *("--upstream_labels=partial", "--upstream_corruption=0.5", "--starts=pretrained"),

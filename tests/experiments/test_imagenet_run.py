@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import main
-from rl_keras.config import from_values
 from rl_keras.data.label_table import load_labels
-from rl_keras.experiments.material import Material
 from rl_keras.experiments.plan import make_plan
-from rl_keras.storage import RunDirectory, read_arrays, stage_keys
+from rl_keras.experiments.run_data import RunData
+from rl_keras.settings.experiment import from_values
+from rl_keras.storage.run_folder import RunDirectory, read_arrays, stage_keys
 
 FLAGS = (
     "--dataset=imagenet2012 --image_size=32 --test_split=validation "
@@ -82,7 +82,7 @@ def test_memory_and_files_give_the_same_scaling(finished, imagenet_dir):
         for megabytes in (0, 100):
             extra = {"scaling_examples": num, "max_resident_mb": megabytes}
             plan = make_plan(from_values({**settings, **extra}))
-            scaling = Material(plan, finished["one"]).scaling
+            scaling = RunData(plan, finished["one"]).scaling
             scalings[num, megabytes] = (*scaling.mean, *scaling.std)
     for num in (0, 4, 900):
         assert scalings[num, 0] == scalings[num, 100]

@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 
 import main
-from rl_keras.config import from_values
 from rl_keras.data.examples import load_examples
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
-from rl_keras.experiments.material import Material
 from rl_keras.experiments.plan import make_plan
-from rl_keras.storage import RunDirectory, read_arrays, stage_keys
+from rl_keras.experiments.run_data import RunData
+from rl_keras.settings.experiment import from_values
+from rl_keras.storage.run_folder import RunDirectory, read_arrays, stage_keys
 
 SMALL = {
     "upstream_split": "train[:40]",
@@ -35,7 +35,7 @@ SMALL = {
 def material(patches_dir, tmp_path):
     def make(**values):
         plan = make_plan(from_values({**SMALL, "data_dir": patches_dir, **values}))
-        return Material(plan, RunDirectory(tmp_path / "run"))
+        return RunData(plan, RunDirectory(tmp_path / "run"))
 
     return make
 
@@ -140,7 +140,7 @@ def test_variants_with_the_same_images_share_them(patches_dir, tmp_path):
     ):
         config = from_values({**SMALL, "data_dir": patches_dir, **values})
         plans.append(make_plan(config, sources=sources))
-        Material(plans[-1], RunDirectory(tmp_path), slices)
+        RunData(plans[-1], RunDirectory(tmp_path), slices)
     assert plans[0].source is plans[1].source
     assert len({id(plan.source) for plan in plans}) == 3
     assert len(slices) == 3 * 3

@@ -72,7 +72,7 @@ def test_sigkill_at_twenty_instants(variant, patches_dir, tmp_path):
 DIES_WRITING = """
 import os, signal, sys
 import main
-from rl_keras import files
+from rl_keras.storage import files
 left, where = int(sys.argv[1]), sys.argv[2]
 call = getattr(os, where)
 def die(*args, **kwargs):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import main
-from rl_keras.config import from_values
 from rl_keras.errors import UsageError
 from rl_keras.figures import interpolation
-from rl_keras.storage import RunDirectory, StageKey, read_arrays
+from rl_keras.settings.experiment import from_values
+from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
 SMALL = (
     "--model=linear --upstream_loss=squared_error --minimum_norm --starts=none "

@@ -15,12 +15,12 @@ import tensorflow as tf
 from resuming import ROOT, assert_same
 
 import main
-from rl_keras.config import RunConfig, from_values
 from rl_keras.errors import UsageError
-from rl_keras.experiments import cluster
-from rl_keras.experiments.cluster import Cluster, meet, read_cluster
-from rl_keras.experiments.multi_worker import Workers
-from rl_keras.experiments.strategy import make_strategy
+from rl_keras.experiments import workers
+from rl_keras.experiments.devices import make_strategy
+from rl_keras.experiments.workers import Cluster, Workers, meet, read_cluster
+from rl_keras.settings.experiment import from_values
+from rl_keras.settings.run import RunConfig
 
 # Two processes cannot share a GPU, and its sums have other last bits.
 ON_CPU = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
@@ -37,7 +37,7 @@ SMALL = (
 STRUCK = """
 import os, sys
 import main
-from rl_keras.experiments.quiet import start_tensorflow
+from rl_keras.experiments.start_up import start_tensorflow
 start_tensorflow()
 from rl_keras.experiments import stage
 left, number, save = int(sys.argv[1]), int(sys.argv[2]), stage.save_checkpoint
@@ -207,7 +207,7 @@ def test_settings_that_fail_with_several_workers_are_refused(flag):
 def test_it_must_be_the_first_that_tensorflow_does(monkeypatch):
     tf.constant(1.0)
     monkeypatch.setenv("TF_CONFIG", tf_config(HOSTS, 0))
-    monkeypatch.setattr("rl_keras.experiments.strategy.meet", lambda _: None)
+    monkeypatch.setattr("rl_keras.experiments.devices.meet", lambda _: None)
     with pytest.raises(UsageError, match="cannot start; it must be the first that TensorFlow does"):
         make_strategy(RunConfig(strategy="multi_worker"))
 
@@ -248,7 +248,7 @@ def test_workers_meet_whatever_else_calls(capsys):
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_a_worker_that_does_not_come_is_named(index, monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "_QUIET_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "_QUIET_SECONDS", 0.5)
     addresses = free_addresses(3)
     with pytest.raises(UsageError) as error:
         meet(Cluster(tuple(addresses), index), seconds=1.5)
@@ -260,7 +260,7 @@ def test_a_worker_that_does_not_come_is_named(index, monkeypatch, capsys):
 
 
 def test_a_port_that_is_taken_is_refused(monkeypatch):
-    monkeypatch.setattr(cluster, "PORT_SECONDS", 0.0)
+    monkeypatch.setattr(workers, "PORT_SECONDS", 0.0)
     with socket.create_server(("", 0)) as taken:
         address = f"localhost:{taken.getsockname()[1]}"
         with pytest.raises(UsageError, match=f"Address already in use.*Received: {address}"):

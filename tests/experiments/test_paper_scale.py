@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import main
-from rl_keras import cli
-from rl_keras.storage import RunDirectory, stage_keys
+from rl_keras.settings import command_line
+from rl_keras.storage.run_folder import RunDirectory, stage_keys
 
 ROOT = Path(__file__).parents[2]
 FILES = [p for p in sorted((ROOT / "flags").glob("*.cfg")) if "not run to its end" in p.read_text()]
@@ -53,7 +53,7 @@ DRY = [pytest.param(p, marks=() if p.name in FEW else pytest.mark.slow) for p in
 
 @pytest.mark.parametrize("path", DRY, ids=lambda path: path.name)
 def test_dry_run_at_full_size(path, cifar10_dir, capsys):
-    config, _ = cli.parse([f"--flagfile={path}"])
+    config, _ = command_line.parse([f"--flagfile={path}"])
     if config.data.dataset != "cifar10":
         pytest.skip(f"{config.data.dataset} is not there; ten steps are tested on other images")
     assert main.main([f"--flagfile={path}", f"--data_dir={cifar10_dir}", "--dry_run"]) == 0
@@ -64,7 +64,7 @@ def test_dry_run_at_full_size(path, cifar10_dir, capsys):
 @pytest.mark.parametrize("path", SMALL, ids=lambda path: path.name)
 def test_dry_run_at_the_scale_of_two_cores(path, cifar10_dir, tmp_path):
     flags = [f"--flagfile={path}", f"--workdir={tmp_path}", "--dry_run"]
-    config, _ = cli.parse(flags)
+    config, _ = command_line.parse(flags)
     where = [f"--data_dir={cifar10_dir}"] if config.data.dataset == "cifar10" else []
     assert main.main([*flags, *where]) == 0
 
@@ -74,7 +74,7 @@ def test_dry_run_at_the_scale_of_two_cores(path, cifar10_dir, tmp_path):
 def test_ten_steps_of_every_stage(path, tmp_path, patches_dir):
     flags = ten_steps(path, tmp_path / "run", patches_dir)
     assert main.main(flags) == 0
-    config, _ = cli.parse(flags)
+    config, _ = command_line.parse(flags)
     names = [folder.name for folder in (tmp_path / "run").iterdir() if folder.is_dir()]
     runs = names if config.run.variants else ["."]
     trained = [RunDirectory(tmp_path / "run" / name) for name in runs]

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.config import from_values
 from rl_keras.errors import UsageError
-from rl_keras.experiments.material import Material
-from rl_keras.experiments.memorising import hindrances
 from rl_keras.experiments.plan import make_plan
+from rl_keras.experiments.run_data import RunData
 from rl_keras.experiments.runner import Experiment
 from rl_keras.experiments.training import Trainer, fresh_weights, make_optimizer, read_weights
-from rl_keras.storage import RunDirectory
+from rl_keras.settings.experiment import from_values, memorisation_warnings
+from rl_keras.storage.run_folder import RunDirectory
 
 CONFIG = from_values({"model": "mlp", "widths": (6, 5), "dropout": 0.5})
 RNG = np.random.default_rng(0)
@@ -75,9 +74,7 @@ def test_stages_with_other_weight_decay_do_not_share_a_trainer(tmp_path):
     values |= {"starts": ("scratch",), "upstream_weight_decay": 0.1}
     plan = make_plan(from_values(values))
     directory = RunDirectory(tmp_path / "run")
-    experiment = Experiment(
-        plan, Material(plan, directory), directory, tf.distribute.get_strategy()
-    )
+    experiment = Experiment(plan, RunData(plan, directory), directory, tf.distribute.get_strategy())
     decays = [experiment._trainer(s).model.optimizer.weight_decay for s in plan.stages]
     assert decays == [0.1, None]
 
@@ -153,7 +150,7 @@ def test_a_restored_trainer_drops_on_where_it_was():
     ],
 )
 def test_a_regulariser_with_noisy_labels_is_said_aloud(values, expected):
-    lines = hindrances(from_values({"experiment": "e", **values}))
+    lines = memorisation_warnings(from_values({"experiment": "e", **values}))
     assert len(lines) == len(expected)
     for line, start in zip(lines, expected, strict=True):
         assert line.startswith(f"e: {start}")

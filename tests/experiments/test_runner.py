@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 import main
-from rl_keras import locks
-from rl_keras.config import FIRST_LAYER_STARTS as STARTS
-from rl_keras.config import from_values
 from rl_keras.data.examples import load_examples
 from rl_keras.data.label_table import load_labels
 from rl_keras.data.sources import open_source
-from rl_keras.experiments.material import Material
 from rl_keras.experiments.plan import describe, make_plan
-from rl_keras.storage import RunDirectory, StageKey, read_arrays
+from rl_keras.experiments.run_data import RunData
+from rl_keras.settings.experiment import from_values
+from rl_keras.settings.transfer import FIRST_LAYER_STARTS as STARTS
+from rl_keras.storage import locks
+from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,12 +81,12 @@ def test_summary_has_a_row_for_each_start_and_seed(finished):
 
 
 def test_arms_start_from_the_same_weights_but_for_the_transferred_kernel(finished, patches_dir):
+    from rl_keras.experiments.devices import make_strategy
     from rl_keras.experiments.runner import Experiment
-    from rl_keras.experiments.strategy import make_strategy
 
     config = finished.read_config()
     plan = make_plan(config)
-    experiment = Experiment(plan, Material(plan, finished), finished, make_strategy(config.run))
+    experiment = Experiment(plan, RunData(plan, finished), finished, make_strategy(config.run))
     upstream = read_arrays(finished.weights_path(plan.upstream(0).key))
     stages = {s.key.start: s for s in plan.stages if s.key in arms().values()}
     weights = {start: experiment.initial_weights(stages[start], upstream) for start in STARTS}

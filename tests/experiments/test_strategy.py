@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.config import RunConfig, from_values
 from rl_keras.errors import UsageError
-from rl_keras.experiments import tpu
-from rl_keras.experiments.strategy import make_strategy
+from rl_keras.experiments import devices
+from rl_keras.experiments.devices import make_strategy
 from rl_keras.experiments.training import Trainer, fresh_weights, read_weights
+from rl_keras.settings.experiment import from_values
+from rl_keras.settings.run import RunConfig
 
 RNG = np.random.default_rng(0)
 
@@ -106,7 +107,7 @@ def test_an_address_that_does_not_answer_is_given_up_in_time(monkeypatch):
     with socket.socket() as unused:  # bound but not listening: nothing answers here
         unused.bind(("127.0.0.1", 0))
         master = f"grpc://127.0.0.1:{unused.getsockname()[1]}"
-        monkeypatch.setattr(tpu, "REACH_SECONDS", 1.0)
+        monkeypatch.setattr(devices, "REACH_SECONDS", 1.0)
         with pytest.raises(UsageError, match="TPU 'node' does not answer at grpc://127.0.0.1"):
             connect(patched_tpu([], master), tpu="node")
 

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.config import OPTIMIZERS, StageConfig, from_values
-from rl_keras.experiments.evaluation import evaluate
-from rl_keras.experiments.material import Material
 from rl_keras.experiments.plan import make_plan
+from rl_keras.experiments.run_data import RunData
 from rl_keras.experiments.runner import Experiment
+from rl_keras.experiments.stage import evaluate
 from rl_keras.experiments.training import Trainer, fresh_weights, make_optimizer, read_weights
 from rl_keras.models import mlp
-from rl_keras.storage import RunDirectory
+from rl_keras.settings.experiment import from_values
+from rl_keras.settings.stage import OPTIMIZERS, StageConfig
+from rl_keras.storage.run_folder import RunDirectory
 
 CONFIG = from_values({"model": "mlp", "widths": (6,)})
 RNG = np.random.default_rng(0)
@@ -82,7 +83,7 @@ def test_stages_share_a_trainer_only_if_they_agree_in_the_optimiser(tmp_path):
         plan = make_plan(from_values({**values, "upstream_optimizer": name}))
         directory = RunDirectory(tmp_path / name)
         strategy = tf.distribute.get_strategy()
-        experiment = Experiment(plan, Material(plan, directory), directory, strategy)
+        experiment = Experiment(plan, RunData(plan, directory), directory, strategy)
         trainers = [experiment._trainer(stage) for stage in plan.stages]
         assert trainers[:2] == trainers[2:]
         assert len(set(trainers)) == (2 if name == "adam" else 1)

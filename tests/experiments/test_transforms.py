@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from rl_keras.config import FIRST_LAYER_STARTS as STARTS
-from rl_keras.config import TransferConfig
 from rl_keras.errors import UsageError
-from rl_keras.experiments.transforms import starting_weights, transferred_variables
+from rl_keras.experiments.starts import starting_weights, transferred_variables
+from rl_keras.settings.transfer import FIRST_LAYER_STARTS as STARTS
+from rl_keras.settings.transfer import TransferConfig
 
 SHAPES = {
     "conv1/kernel": (2, 2, 3, 40),

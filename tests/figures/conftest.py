@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from made_up import feature_arrays, ledger_arrays, representation_arrays
 
-from rl_keras.config import from_values, split_arm
-from rl_keras.storage import RunDirectory, stage_keys
-from rl_keras.variants import expand, variant_names
+from rl_keras.settings.experiment import from_values
+from rl_keras.settings.transfer import split_arm
+from rl_keras.settings.variants import expand, variant_names
+from rl_keras.storage.run_folder import RunDirectory, stage_keys
 
 DIM, UNITS, FILTERS = 27, 48, 96
 RATES = {"scratch": 1.0, "pretrained": 1.7, "pretrained_unscaled": 2.3, "covariance": 1.5}

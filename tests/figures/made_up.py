@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from rl_keras.config import split_arm
 from rl_keras.figures.feature_alignment import FORMS
-from rl_keras.science.ledger import MemorisationLedger
-from rl_keras.storage import RunDirectory, stage_keys
-from rl_keras.variants import expand
+from rl_keras.science.memorisation import MemorisationLedger
+from rl_keras.settings.transfer import split_arm
+from rl_keras.settings.variants import expand
+from rl_keras.storage.run_folder import RunDirectory, stage_keys
 
 STEPS = np.array([0, 100, 200])
 

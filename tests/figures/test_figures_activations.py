@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made_up import activity_arrays, write_run
 
-from rl_keras.config import from_values
 from rl_keras.errors import UsageError
 from rl_keras.figures import activations
-from rl_keras.figures.drawing import draw_all
+from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.settings.experiment import from_values
 
 VARIANTS = "positive: upstream_num_random_classes=5; negative: upstream_num_random_classes=50"
 LAYERS = ("conv1", "conv2", "dense1")

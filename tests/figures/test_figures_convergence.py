@@ -8,10 +8,11 @@ import pytest
 
 import main
 from rl_keras.errors import NotFittedError, UsageError
-from rl_keras.figures import convergence, style
-from rl_keras.figures.drawing import draw_all
-from rl_keras.figures.fit import check_fit, fit_text, unfitted
-from rl_keras.storage import RunDirectory, StageKey
+from rl_keras.figures import convergence
+from rl_keras.figures.plotting import style
+from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.results.tables import check_fit, fit_text, unfitted
+from rl_keras.storage.run_folder import RunDirectory, StageKey
 
 SIX = "; ".join(f"v{number}: upstream_learning_rate=0.0{number}" for number in range(1, 7))
 TWO = "true: upstream_labels=true; random: "

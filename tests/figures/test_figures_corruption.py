@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rl_keras.figures import corruption
-from rl_keras.storage import RunDirectory
+from rl_keras.storage.run_folder import RunDirectory
 
 VARIANTS = "; ".join(
     f"{model}_{name}: model={model} {flags}"

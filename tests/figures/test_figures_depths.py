@@ -6,12 +6,12 @@ import math
 import pytest
 from made_up import depth_summary, write_run
 
-from rl_keras.config import from_values
 from rl_keras.errors import UsageError
 from rl_keras.figures import depths
-from rl_keras.figures.depth_table import depth_rows, depth_table
-from rl_keras.figures.drawing import draw_all
-from rl_keras.storage import StageKey
+from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.results.tables import depth_rows, depth_table
+from rl_keras.settings.experiment import from_values
+from rl_keras.storage.run_folder import StageKey
 
 T_TWO_DEGREES = 4.302652729911275  # Student's t, 97.5%
 

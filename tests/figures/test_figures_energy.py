@@ -11,7 +11,7 @@ DIM, SCALE = 12, 3.0
 
 @pytest.fixture(autouse=True)
 def fewer_draws(monkeypatch):
-    monkeypatch.setattr("rl_keras.figures.energy_fits.NUM_DRAWS", 39)
+    monkeypatch.setattr("rl_keras.results.profiles.NUM_DRAWS", 39)
 
 
 def linear_filters(key, arrays):

@@ -5,7 +5,7 @@ import pytest
 from made_up import STEPS, feature_arrays
 
 from rl_keras.figures import feature_alignment
-from rl_keras.storage import StageKey
+from rl_keras.storage.run_folder import StageKey
 
 TWO = "random: upstream_labels=random; real: upstream_labels=true"
 

@@ -12,10 +12,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from rl_keras.config import LABEL_MAPS, STARTS, all_settings
-from rl_keras.figures import FIGURES, style
-from rl_keras.figures.curves import mean_curve
-from rl_keras.storage import StageKey
+from rl_keras.figures import FIGURES
+from rl_keras.figures.plotting import style
+from rl_keras.results.curves import mean_curve
+from rl_keras.settings.experiment import all_settings
+from rl_keras.settings.stage import LABEL_MAPS
+from rl_keras.settings.transfer import STARTS
+from rl_keras.storage.run_folder import StageKey
 
 MODULES = {name: importlib.import_module(f"rl_keras.figures.{name}") for name in FIGURES}
 NEEDED = {"depths": {"transfer_depths": (1, 2)}}  # without which there is a note
@@ -38,7 +41,7 @@ def test_figures_are_the_choices_of_the_flag():
     ids=["one_seed", "two_seeds", "two_kinds"],
 )
 def test_csv_beside_the_image_holds_the_rows(make_run, monkeypatch, name, values):
-    monkeypatch.setattr("rl_keras.figures.pooled_steps.NUM_DRAWS", 19)  # for speed
+    monkeypatch.setattr("rl_keras.results.pooled_filters.NUM_DRAWS", 19)  # for speed
     run = make_run(**values, **NEEDED.get(name, {}))
     paths, notes = FIGURES[name](run)
     assert paths == [run.figures_path / f"{name}.png", run.figures_path / f"{name}.csv"]
@@ -68,8 +71,8 @@ def test_drawing_loads_neither_tensorflow_nor_pyplot(make_run):
     code = (
         "import sys\n"
         "from rl_keras.figures import FIGURES\n"
-        "from rl_keras.figures.table import summary_table\n"
-        "from rl_keras.storage import RunDirectory\n"
+        "from rl_keras.results.tables import summary_table\n"
+        "from rl_keras.storage.run_folder import RunDirectory\n"
         "assert 'matplotlib' not in sys.modules\n"
         "run = RunDirectory(sys.argv[1])\n"
         "summary_table(run.read_summary())\n"

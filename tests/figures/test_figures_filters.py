@@ -6,19 +6,15 @@ import numpy as np
 import pytest
 from made_up import activity_arrays, filter_arrays, write_run
 
-from rl_keras.config import from_values
 from rl_keras.errors import UsageError
 from rl_keras.figures import filters
-from rl_keras.figures.pooled_filters import image_shape
-from rl_keras.figures.tiles import tile_images
-from rl_keras.science.alignment import (
-    filter_covariance,
-    random_basis_misalignment,
-    sampling_floor,
-)
+from rl_keras.figures.plotting.tiles import tile_images
+from rl_keras.results.pooled_filters import image_shape
+from rl_keras.science.alignment import filter_covariance, random_basis_misalignment, sampling_floor
 from rl_keras.science.filters import kernel_to_rows
 from rl_keras.science.overlap import matched_null
 from rl_keras.science.pooling import pool_runs
+from rl_keras.settings.experiment import from_values
 
 # Their second moment is diag(2, 4, 1/4): the second axis leads, then the first.
 BY_HAND = {0: [[2, 0, 0], [0, 4, 0]], 1: [[-2, 0, 0], [0, 0, 1]]}

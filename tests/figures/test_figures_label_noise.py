@@ -20,7 +20,7 @@ NOISE = {"clean": 0.0, "half": 0.45}
 @pytest.fixture
 def run(make_run, monkeypatch):
     """Halves whose agreement is what a network of accuracy 0.8 gives, 0.1 to each side of it."""
-    from rl_keras.storage import RunDirectory
+    from rl_keras.storage.run_folder import RunDirectory
 
     finish = RunDirectory.finish_stage
 

@@ -7,8 +7,8 @@ import pytest
 from made_up import STEPS
 
 from rl_keras.figures import memorisation
-from rl_keras.figures.drawing import draw_all
-from rl_keras.storage import StageKey, read_arrays
+from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.storage.run_folder import StageKey, read_arrays
 
 PARTIAL = {"upstream_labels": ("partial",), "upstream_corruption": 0.4, "starts": ("none",)}
 T_TWO_DEGREES = 4.302652729911275  # Student's t, 97.5%

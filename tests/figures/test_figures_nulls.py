@@ -3,20 +3,22 @@
 import numpy as np
 import pytest
 
-from rl_keras.figures import misalignment, nulls, overview, panels, style
-from rl_keras.figures.nulls import p_value_text
-from rl_keras.figures.reading import Results
+from rl_keras.figures import misalignment, overview
+from rl_keras.figures.plotting import panels, style
+from rl_keras.figures.plotting.small_print import p_value_text
+from rl_keras.results import quantities
+from rl_keras.results.runs import Results
 from rl_keras.science.alignment import filter_covariance, random_basis
 from rl_keras.science.alignment import misalignment as misalignment_of
 from rl_keras.science.eigenspaces import Eigenspaces
-from rl_keras.storage import StageKey, read_arrays
+from rl_keras.storage.run_folder import StageKey, read_arrays
 
 NULL = ("null_low", "null_mean", "null_high", "p_value", "group_sizes")
 
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch):
-    monkeypatch.setattr(nulls, "_POOLED_DRAWS", 79)  # for speed
+    monkeypatch.setattr(quantities, "_POOLED_DRAWS", 79)  # for speed
 
 
 def forget(key, arrays):
@@ -108,7 +110,7 @@ def test_pooled_p_value_needs_five_seeds_and_allows_for_dependent_filters(make_r
     # Filter by filter the shared direction looks like misalignment, run by run it does not.
     assert {single[f"seed_{seed}"] for seed in range(5)} == {0.01}
     assert pooled["mean"] > 0.05 and pooled["seed_0"] is None
-    text = p_value_text(nulls.null_curves(*_of(runs[1])))
+    text = p_value_text(quantities.null_curves(*_of(runs[1])))
     assert text.startswith(" p of the data basis at the end: 0.01, 0.01, 0.01, 0.01, 0.01 (single")
     assert f"{pooled['mean']:.2g} (all seeds, whole runs flipped)" in text
 
@@ -131,18 +133,18 @@ def test_stored_groups_are_the_eigenspaces(make_run):
     sizes = np.array([2, 20, 5])
     values, vectors = np.arange(27.0, 0, -1), random_basis(27, seed=5)
     arrays = {"a/eigenvalues": values, "a/eigenvectors": vectors, "a/group_sizes": sizes}
-    spaces = nulls._spaces(arrays, "a")
+    spaces = quantities._spaces(arrays, "a")
     groups = (slice(0, 2), slice(2, 22), slice(22, 27))
     assert spaces.groups == groups
     cov = filter_covariance(np.random.default_rng(0).standard_normal((60, 27)))
     expected = misalignment_of(Eigenspaces(values, vectors, groups), cov)
     assert misalignment_of(spaces, cov) == expected
     del arrays["a/group_sizes"]
-    assert [group.stop for group in nulls._spaces(arrays, "a").groups] == list(range(1, 28))
+    assert [group.stop for group in quantities._spaces(arrays, "a").groups] == list(range(1, 28))
 
 
 def test_many_p_values_are_summed_up(make_run):
-    text = p_value_text(nulls.null_curves(*_of(make_run(seeds=tuple(range(8))))), "wide")
+    text = p_value_text(quantities.null_curves(*_of(make_run(seeds=tuple(range(8))))), "wide")
     assert text.startswith(" p of the data basis at the end, wide: ") and ", median " in text
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from made_up import STEPS, run_arrays, write_run
 
-from rl_keras.config import from_values
 from rl_keras.errors import UsageError
 from rl_keras.figures import proposition1
 from rl_keras.science.alignment import filter_covariance, misalignment, random_basis
 from rl_keras.science.nulls import sign_flip_null
 from rl_keras.seeds import derive_seed
+from rl_keras.settings.experiment import from_values
 
 TWO = "sgd: ; adam: upstream_optimizer=adam"
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from rl_keras.config import from_values
 from rl_keras.figures import regularizers
-from rl_keras.figures.drawing import draw_all
-from rl_keras.figures.published_zhang import TABLES, Setting, setting_of
-from rl_keras.storage import RunDirectory
+from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.papers.printed import TABLES, TableRow, table_row
+from rl_keras.settings.experiment import from_values
+from rl_keras.storage.run_folder import RunDirectory
 
 ROWS = {
     "crop_decay": "model=small_inception upstream_augmentation=crop upstream_weight_decay=0.001",
@@ -47,9 +47,9 @@ def run(make_run, monkeypatch):
 
 def test_settings_are_those_of_the_tables():
     def setting(**values):
-        return setting_of(from_values({"upstream_labels": ("true",), **values}))
+        return table_row(from_values({"upstream_labels": ("true",), **values}))
 
-    assert setting(model="small_alexnet") == Setting("AlexNet", "true", "none", False)
+    assert setting(model="small_alexnet") == TableRow("AlexNet", "true", "none", False)
     assert setting(model="small_inception", batch_normalization="none").network.endswith(
         "w/o BatchNorm"
     )

@@ -7,8 +7,9 @@ import pytest
 
 from rl_keras.errors import UsageError
 from rl_keras.figures import initialisations, overview
-from rl_keras.figures.reading import Results, footer
-from rl_keras.storage import RunDirectory, StageKey, read_arrays
+from rl_keras.figures.plotting.small_print import of_results
+from rl_keras.results.runs import Results
+from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
 T_TWO_DEGREES = 4.302652729911275  # Student's t, 97.5%
 
@@ -235,7 +236,7 @@ def test_folder_without_run_is_refused(tmp_path):
 
 
 def test_footer_tells_data_and_seeds(make_run):
-    assert footer(Results(make_run(seeds=(0, 4)))) == (
+    assert of_results(Results(make_run(seeds=(0, 4)))) == (
         "run: natural_patches, simple_cnn, upstream train[:50%] (2048 examples), downstream "
         "train[50%:] (2048 examples); probe sets of 512; seeds 0, 4. Bands: 95% interval of the "
         "mean over seeds; thin lines: single seeds."

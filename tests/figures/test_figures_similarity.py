@@ -8,9 +8,8 @@ from made_up import representation_arrays
 
 from rl_keras.errors import UsageError
 from rl_keras.figures import similarity
-from rl_keras.science.similarity import linear_cka
-from rl_keras.science.subspace_match import maximum_match
-from rl_keras.storage import StageKey
+from rl_keras.science.similarity import linear_cka, maximum_match
+from rl_keras.storage.run_folder import StageKey
 
 TWO = "random: upstream_labels=random; real: upstream_labels=true"
 SEEDS = (0, 1, 2)

@@ -1,7 +1,7 @@
 """The closing table, letter by letter."""
 
-from rl_keras.config import STARTS
-from rl_keras.figures.table import paired_table, summary_table
+from rl_keras.results.tables import paired_table, summary_table
+from rl_keras.settings.transfer import STARTS
 
 NAMES = ("final_train_accuracy", "final_test_accuracy", "steps_to_80", "area_under_train_curve")
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from rl_keras.config import from_values
 from rl_keras.figures import transfer_function
-from rl_keras.figures.published import published
-from rl_keras.storage import StageKey, read_arrays
+from rl_keras.papers.printed import printed_curve
+from rl_keras.settings.experiment import from_values
+from rl_keras.storage.run_folder import StageKey, read_arrays
 
 VARIANCES = tuple(np.round(np.linspace(0.1, 3.0, 30) ** 2, 2))
 FLAT = tuple(np.round(np.linspace(1.0, 1.9, 10) ** 2, 2))
@@ -125,7 +125,7 @@ CIFAR = {"dataset": "cifar10", "model": "simple_cnn"}
     ],
 )
 def test_panel_of_the_paper_belongs_to_inputs_network_and_labels(values, source):
-    panel = published(from_values({"starts": ("none",), **values}))
+    panel = printed_curve(from_values({"starts": ("none",), **values}))
     assert (panel and panel.source) == source
 
 

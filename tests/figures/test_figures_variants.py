@@ -7,18 +7,12 @@ import numpy as np
 import pytest
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import (
-    ACROSS_VARIANTS,
-    FIGURES,
-    across,
-    measured,
-    misalignment,
-    transfer_speed,
-    widths,
-)
-from rl_keras.figures.drawing import draw_all
-from rl_keras.figures.reading import Results, read_variants
-from rl_keras.storage import RunDirectory, StageKey, read_arrays
+from rl_keras.figures import ACROSS_VARIANTS, FIGURES, misalignment, transfer_speed, widths
+from rl_keras.figures.plotting import small_print
+from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.results import quantities
+from rl_keras.results.runs import Results, read_variants
+from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
 TWO = "fast: upstream_num_random_classes=5; slow: upstream_num_random_classes=50"
 WIDE = "wide: filters=512; narrow: filters=128; middle: filters=256"
@@ -88,8 +82,8 @@ def test_of_several_depths_the_deepest_is_compared(make_run):
         "",
     }
     results = Results(run)
-    assert measured.deepest_arms(results.config) == ["pretrained-first2", "scratch"]
-    assert measured.depth_text(results) == " Transferred: the first 2 layers."
+    assert quantities.deepest_arms(results.config) == ["pretrained-first2", "scratch"]
+    assert quantities.depth_text(results) == " Transferred: the first 2 layers."
     transfer_speed.draw(run)
 
 
@@ -231,7 +225,7 @@ def test_small_print_tells_where_variants_differ(make_run):
         seeds=(0, 1),
     )
     found = read_variants(run)
-    assert across.small_print(run, found, bands=False) == (
+    assert small_print.of_variants(run, found, bands=False) == (
         "run: natural_patches, simple_cnn, upstream train[:50%] (2048 examples), downstream "
         "train[50%:] (2048 examples) or downstream train[60%:] (2048 examples); probe sets of 512; "
         "seeds 0, 1. Variants: one: alignment_layers=a,b,...,g; other: "
@@ -240,9 +234,9 @@ def test_small_print_tells_where_variants_differ(make_run):
 
 
 def test_title_names_the_variant_unless_its_labels_do():
-    assert across.title("wide", "Upstream, ", "true") == "wide: "
-    assert across.title("true", "Upstream, ", "true") == "Upstream, "
-    assert across.title("", "Upstream, ") == "Upstream, "
+    assert small_print.title("wide", "Upstream, ", "true") == "wide: "
+    assert small_print.title("true", "Upstream, ", "true") == "Upstream, "
+    assert small_print.title("", "Upstream, ") == "Upstream, "
 
 
 def test_a_figure_of_one_run_is_drawn_for_each_variant_that_has_results(make_run):

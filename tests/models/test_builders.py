@@ -4,8 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from rl_keras.checks import MODEL_SETTINGS
-from rl_keras.config import ModelConfig, all_settings, from_values
 from rl_keras.errors import UsageError
 from rl_keras.models import (
     BUILDERS,
@@ -20,6 +18,8 @@ from rl_keras.models import (
     vgg16,
 )
 from rl_keras.seeds import derive_seed
+from rl_keras.settings.experiment import all_settings, from_values
+from rl_keras.settings.model import MODELS, ModelConfig
 
 
 def test_parameter_counts_are_the_papers():
@@ -121,18 +121,18 @@ def test_build_model_passes_the_settings_on():
 
 def test_every_builder_is_a_choice_and_every_setting_belongs_to_one():
     settings = {setting.name: setting for setting in all_settings() if setting.section == "model"}
-    assert settings.pop("model").choices == tuple(BUILDERS) == tuple(MODEL_SETTINGS)
-    taken = {name for names in MODEL_SETTINGS.values() for name in names}
+    assert settings.pop("model").choices == tuple(BUILDERS) == tuple(MODELS)
+    taken = {name for names in MODELS.values() for name in names}
     assert taken | {"init_scale", "batch_normalization"} == set(settings)
     for name, setting in settings.items():  # the help says which models take it
-        takers = {model for model, names in MODEL_SETTINGS.items() if name in names}
+        takers = {model for model, names in MODELS.items() if name in names}
         assert all(taker in setting.help for taker in takers), name
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_settings_have_the_defaults_of_the_builder(name):
     arguments = inspect.signature(BUILDERS[name]).parameters
-    for setting in MODEL_SETTINGS[name]:
+    for setting in MODELS[name]:
         assert getattr(ModelConfig(), setting) == arguments[setting].default, setting
 
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from rl_keras.config import ModelConfig
 from rl_keras.models import build_model
 from rl_keras.seeds import derive_seed
+from rl_keras.settings.model import ModelConfig
 
 NETWORKS = {
     "simple_cnn": ({"filters": 4, "units": 6}, ["dense1_dropout"]),

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from rl_keras.callbacks.capture import alignable_layers
+from rl_keras.callbacks.layers import alignable_layers
 from rl_keras.models import cnn3, resnet18, vgg16, wide_resnet
 
 

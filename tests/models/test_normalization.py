@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.config import ModelConfig, RunConfig, from_values
 from rl_keras.errors import UsageError
-from rl_keras.experiments.strategy import make_strategy
+from rl_keras.experiments.devices import make_strategy
 from rl_keras.experiments.training import Trainer, fresh_weights, read_weights
 from rl_keras.models import (
     build_model,
@@ -18,6 +17,9 @@ from rl_keras.models import (
     vgg16,
     wide_resnet,
 )
+from rl_keras.settings.experiment import from_values
+from rl_keras.settings.model import ModelConfig
+from rl_keras.settings.run import RunConfig
 
 RNG = np.random.default_rng(0)
 IMAGES, LABELS = RNG.normal(size=(64, 6, 6, 2)), RNG.integers(0, 3, 64)

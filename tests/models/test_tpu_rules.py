@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.config import ModelConfig
 from rl_keras.models import BUILDERS, build_model
+from rl_keras.settings.model import ModelConfig
 
 RNG = np.random.default_rng(0)
 SHAPE, CLASSES, BATCH = (8, 8, 3), 3, 4

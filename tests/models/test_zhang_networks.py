@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rl_keras.callbacks.capture import alignable_layers
-from rl_keras.config import ModelConfig
+from rl_keras.callbacks.layers import alignable_layers
 from rl_keras.models import (
     LocalResponseNormalization,
     build_model,
@@ -14,6 +13,7 @@ from rl_keras.models import (
     small_alexnet,
     small_inception,
 )
+from rl_keras.settings.model import ModelConfig
 
 CROP = (28, 28, 3)
 MODULES = {  # channels before, filters of the 1x1 and of the 3x3 convolution

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import main
-from rl_keras.claims.folders import read_runs
-from rl_keras.config import from_values
 from rl_keras.errors import UsageError
 from rl_keras.report.markup import Markup, join, tag
 from rl_keras.report.page import write_report
 from rl_keras.report.pictures import question_of
 from rl_keras.report.run_section import seeds_text
-from rl_keras.storage import RunDirectory, stage_keys
-from rl_keras.variants import expand
+from rl_keras.results.runs import read_runs
+from rl_keras.settings.experiment import from_values
+from rl_keras.settings.variants import expand
+from rl_keras.storage.run_folder import RunDirectory, stage_keys
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(40))
 NAMES = ("final_train_accuracy", "final_test_accuracy", "area_under_train_curve")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rl_keras.config import from_values
 from rl_keras.report.settings import read_flagfile, rows
+from rl_keras.settings.experiment import from_values
 
 TEXT = """\
 # Figure 0 of Nobody et

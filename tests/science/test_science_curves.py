@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rl_keras.errors import UsageError
-from rl_keras.science.curves import area_under_curve, first_step_reaching
+from rl_keras.science.summaries import area_under_curve, first_step_reaching
 
 
 def test_first_step_reaching_is_measured_not_interpolated():

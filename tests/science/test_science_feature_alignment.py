@@ -6,8 +6,12 @@ from scipy import stats
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import random_basis
-from rl_keras.science.feature_alignment import feature_alignment, unit_permutation_test
-from rl_keras.science.gradients import GradientMoments, gradient_outer_product
+from rl_keras.science.feature_alignment import (
+    GradientMoments,
+    feature_alignment,
+    gradient_outer_product,
+    unit_permutation_test,
+)
 
 _KS_LIMIT = 1.95  # of sqrt(n) times the distance; exceeded by chance once in a thousand
 
@@ -83,7 +87,7 @@ def test_outer_product_equals_that_of_patch_gradients_by_finite_differences(
 def test_moments_do_not_depend_on_batches_dtype_or_chunks(network, images, monkeypatch):
     deltas = np.concatenate([network.deltas(image) for image in images])
     whole = GradientMoments().update(deltas)
-    monkeypatch.setattr("rl_keras.science.gradients._CHUNK_BYTES", 200)
+    monkeypatch.setattr("rl_keras.science.feature_alignment._CHUNK_BYTES", 200)
     parts = GradientMoments().update(deltas[:7]).update(deltas[7:])
     for centered in (False, True):
         np.testing.assert_allclose(parts.moment(centered), whole.moment(centered), atol=1e-12)

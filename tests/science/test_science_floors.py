@@ -6,12 +6,8 @@ from aligned import KS_LIMIT, aligned_filters, spaces_of
 from scipy import stats
 
 from rl_keras.errors import UsageError
-from rl_keras.science.alignment import (
-    filter_covariance,
-    misalignment,
-    sampling_floor,
-)
-from rl_keras.science.floors import gaussian_null, misalignments, sampling_floor_sd
+from rl_keras.science.alignment import filter_covariance, misalignment, sampling_floor
+from rl_keras.science.nulls import gaussian_null, misalignments, sampling_floor_sd
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl_keras.errors import UsageError
-from rl_keras.science.intervals import mean_interval
+from rl_keras.science.summaries import mean_interval
 
 
 @pytest.mark.parametrize(

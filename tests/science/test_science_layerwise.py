@@ -3,11 +3,7 @@ import pytest
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import misalignment, random_basis
-from rl_keras.science.layerwise import (
-    LayerProfile,
-    covariance_from_profile,
-    gaussian_from_profile,
-)
+from rl_keras.science.gaussian import LayerProfile, covariance_from_profile, gaussian_from_profile
 from rl_keras.science.transfer import transfer_function
 
 _VALUES = np.array([9.0, 5.0, 2.0, 0.5])

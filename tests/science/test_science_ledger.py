@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl_keras.errors import UsageError
-from rl_keras.science.ledger import MemorisationLedger
+from rl_keras.science.memorisation import MemorisationLedger
 
 
 def _material(num=40, num_steps=25, num_classes=3, seed=0):

@@ -27,7 +27,7 @@ def test_science_loads_without_tensorflow_and_keras():
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(set(_MODULES) - {"rl_keras.science.patch_sums"}))
+@pytest.mark.parametrize("name", sorted(_MODULES))
 def test_docstring_examples_are_true(name):
     results = doctest.testmod(importlib.import_module(name))
     assert results.attempted > 0

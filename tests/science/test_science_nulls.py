@@ -15,10 +15,10 @@ from rl_keras.science.alignment import (
     random_basis_misalignment,
     sampling_floor,
 )
-from rl_keras.science.floors import gaussian_null
 from rl_keras.science.nulls import (
     NullTest,
     corrected_misalignment,
+    gaussian_null,
     random_basis_distribution,
     sign_flip_null,
     sign_flip_test,

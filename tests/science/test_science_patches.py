@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rl_keras.errors import UsageError
-from rl_keras.science import patch_sums, patches
+from rl_keras.science import patches
 from rl_keras.science.patches import PatchMoments
 
 
@@ -88,7 +88,7 @@ def test_merge_and_any_chunking_equal_one_pass(kernel_size, monkeypatch):
     merged = PatchMoments(kernel_size).merge(PatchMoments(kernel_size).update(images[:3]))
     merged.merge(PatchMoments(kernel_size).update(images[3:])).merge(PatchMoments(kernel_size))
     monkeypatch.setattr(patches, "_CHUNK_BYTES", 2 * 8 * 6 * 7 * 3)
-    monkeypatch.setattr(patch_sums, "_MIN_STRIP", 1)
+    monkeypatch.setattr(patches, "_MIN_STRIP", 1)
     chunks = PatchMoments(kernel_size).update(images)
     for other in (batches, merged, chunks):
         assert (other.count, other.num_examples) == (whole.count, whole.num_examples)

@@ -11,9 +11,8 @@ from rl_keras.science.alignment import (
     random_basis,
     sampling_floor,
 )
-from rl_keras.science.intervals import mean_interval
-from rl_keras.science.pooling import pool_runs
-from rl_keras.science.shrinkage import shrinkage_intensity, shrunk
+from rl_keras.science.pooling import pool_runs, shrinkage_intensity, shrunk
+from rl_keras.science.summaries import mean_interval
 from rl_keras.science.transfer import transfer_function
 
 _BASIS = random_basis(4, seed=0)

@@ -7,9 +7,15 @@ from scipy import stats
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance, random_basis
-from rl_keras.science.profile_fits import fit_linear_profile, grid_correlations
-from rl_keras.science.profile_nulls import hump_test, humps, rotation_test
-from rl_keras.science.profiles import energy_profile, linear_profile
+from rl_keras.science.profiles import (
+    energy_profile,
+    fit_linear_profile,
+    grid_correlations,
+    hump_test,
+    humps,
+    linear_profile,
+    rotation_test,
+)
 from rl_keras.science.transfer import TransferCurve
 
 _KS_LIMIT = 1.95  # of sqrt(n) times the distance; exceeded by chance once in a thousand

@@ -5,12 +5,13 @@ import pytest
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance, random_basis
-from rl_keras.science.profile_fits import (
+from rl_keras.science.profiles import (
     compare_profiles,
+    energy_profile,
     fit_linear_profile,
     grid_correlations,
+    linear_profile,
 )
-from rl_keras.science.profiles import energy_profile, linear_profile
 from rl_keras.science.transfer import TransferCurve, transfer_function
 
 # Patch eigenvalues of CIFAR-10, 3x3x3 patches of standardised images.

@@ -7,7 +7,7 @@ from scipy import stats
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import random_basis
-from rl_keras.science.subspace_match import match_test, maximum_match
+from rl_keras.science.similarity import match_test, maximum_match
 
 
 def _distance(vector, others):

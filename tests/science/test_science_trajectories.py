@@ -7,12 +7,14 @@ from scipy import stats
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance, misalignment, random_basis
-from rl_keras.science.nulls import NullTest, sign_flip_null, sign_flip_test
-from rl_keras.science.trajectories import (
+from rl_keras.science.nulls import (
+    NullTest,
     TrajectoryTest,
     axis_misalignments,
     run_flip_test,
     run_moments,
+    sign_flip_null,
+    sign_flip_test,
 )
 
 _KS_LIMIT = 1.95  # of sqrt(n) times the distance; exceeded by chance once in a thousand

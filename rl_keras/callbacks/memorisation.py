@@ -1,0 +1,99 @@
+"""Which examples are fitted when, and which labels the network gives to the others."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rl_keras.callbacks.accuracy import predicted_classes
+from rl_keras.callbacks.measurement import Measurement, Schedule
+from rl_keras.callbacks.reading import forward
+from rl_keras.science.memorisation import MemorisationLedger
+
+
+class MemorisationTracker(Measurement):
+    """Enters the predictions for fixed training examples into a memorisation ledger.
+
+    A record is the predicted class of each example, and the ledger is a function of
+    the records: so it goes on where a killed run was. Forgetting is counted between
+    records and thus depends on the schedule.
+
+    Args:
+        inputs: array `(n, ...)`, scaled as in training.
+        given_labels: integer labels `(n,)`, trained on.
+        true_labels: integer labels `(n,)`; -1 where there is none, which counts as given.
+        ids: names of the examples, array `(n,)`; their numbers by default.
+        schedule: when to measure, such as `every(20)`.
+        writers: where scalars go as well.
+        batch_size: examples in a forward pass.
+
+    Attributes:
+        records: structured array with fields `step` and `predictions` int32 `(n,)`.
+        ledger: `science.memorisation.MemorisationLedger` of all records so far.
+
+    Raises:
+        UsageError: if the labels are not of the same examples.
+
+    Reference:
+        Toneva et al., ICLR 2019, arXiv 1812.05159; Liu et al., NeurIPS 2020, arXiv
+        2007.00151.
+
+    Example:
+        >>> tracker = MemorisationTracker(images[:512], given[:512], true[:512])
+        >>> model.fit(dataset, callbacks=[tracker])
+        >>> tracker.ledger.first_fitted, tracker.ledger.shares("corrupted")
+    """
+
+    def __init__(
+        self,
+        inputs: np.ndarray,
+        given_labels: np.ndarray,
+        true_labels: np.ndarray,
+        ids: np.ndarray | None = None,
+        schedule: Schedule | None = None,
+        writers: Sequence = (),
+        batch_size: int = 256,
+    ):
+        super().__init__(schedule, writers)
+        given, true = np.asarray(given_labels), np.asarray(true_labels)
+        self.inputs = inputs
+        self.ids = np.arange(len(given)) if ids is None else np.asarray(ids)
+        self.batch_size = batch_size
+        MemorisationLedger(given, true)  # says what is wrong with them
+        self._labels = given, np.where(true < 0, given, true)
+        self.ledger = MemorisationLedger(*self._labels)
+
+    def prepare(self):
+        self._predict = forward(self.model)
+        self.ledger = MemorisationLedger(*self._labels)
+        for row in self._rows:
+            self.ledger.update(row["step"], row["predictions"])
+
+    def measure(self, step):
+        predictions = predicted_classes(self._predict, self.inputs, self.batch_size)
+        self.ledger.update(step, predictions)
+        shares = self.ledger.shares("corrupted")[-1]
+        fitted = self.ledger.shares("clean")[-1, 0]
+        for name, value in zip(("given", "true", "other", "clean"), (*shares, fitted), strict=True):
+            if not np.isnan(value):
+                self.write_scalar(step, f"ledger/{name}", value)
+        return {"predictions": predictions.astype(np.int32)}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns predictions and ledger by name, examples in the order of `ids`.
+
+        `shares_corrupted` and `shares_clean` are float64 `(t, 3)`: predicted as given, as
+        true, as another class; NaN for a group without examples.
+        """
+        ledger = self.ledger
+        return {
+            "step": self.records["step"],
+            "predictions": self.records["predictions"],
+            "ids": self.ids,
+            "given_labels": ledger.given_labels,
+            "true_labels": ledger.true_labels,
+            "first_fitted": ledger.first_fitted,
+            "fitted_since": ledger.fitted_since,
+            "times_forgotten": ledger.times_forgotten,
+            "shares_corrupted": ledger.shares("corrupted"),
+            "shares_clean": ledger.shares("clean"),
+        }

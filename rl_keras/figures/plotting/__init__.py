@@ -1,0 +1,1 @@
+"""What figures are drawn with: the one look, panels, and small print."""

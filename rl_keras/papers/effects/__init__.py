@@ -1,0 +1,1 @@
+"""Effects that decide claims, by subject: functions of the variants of a run."""

@@ -1,0 +1,1 @@
+"""Finished runs as arrays over seeds. No TensorFlow, no matplotlib."""

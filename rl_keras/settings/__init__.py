@@ -1,0 +1,1 @@
+"""The settings of an experiment: declared once, with default, help text and range."""
