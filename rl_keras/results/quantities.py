@@ -8,7 +8,6 @@ the runs need to be independent.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -153,7 +152,7 @@ def read_losses(results: Results) -> dict[int, dict[int, float]]:
     The loss at a step is the mean over the batches since the previous reading.
     """
     keys = results.upstream_keys
-    found = {key.seed: _logged(results, key) for key in keys}
+    found = {key.seed: results.losses(key) for key in keys}
     return {seed: losses for seed, losses in found.items() if losses}
 
 
@@ -169,12 +168,6 @@ def first_steps(losses: dict[int, dict[int, float]], level: float = LEVEL) -> di
         for seed, own in losses.items()
     }
     return {seed: math.inf if step is None else float(step) for seed, step in found.items()}
-
-
-def _logged(results, key) -> dict[int, float]:
-    path = results.run.stage_path(key) / "metrics.jsonl"
-    rows = (json.loads(line) for line in path.read_text().splitlines())
-    return {row["step"]: row["value"] for row in rows if row["name"] == "train/loss"}
 
 
 def null_curves(results: Results, keys: Sequence[StageKey], layer: str) -> list[Curve]:

@@ -1,6 +1,7 @@
 """Finished runs in a folder: their stages, and measurements stacked over seeds."""
 
 import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -87,6 +88,12 @@ class Results:
         if key not in self._arrays:
             self._arrays[key] = read_arrays(self.run.arrays_path(key))
         return self._arrays[key]
+
+    def losses(self, key: StageKey) -> dict[int, float]:
+        """Returns the training loss that a finished stage logged, by step."""
+        path = self.run.stage_path(key) / "metrics.jsonl"
+        rows = (json.loads(line) for line in path.read_text().splitlines())
+        return {row["step"]: row["value"] for row in rows if row["name"] == "train/loss"}
 
     def layers(self, kind: str) -> list[str]:
         """Returns the layers measured by `"alignment"` or `"activity"`, in network order."""

@@ -1,5 +1,7 @@
 """Effects that other papers' diagnostics measure: profiles, gradients, likeness, label noise."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from rl_keras.papers.claim import Effect, effect_of
@@ -25,13 +27,18 @@ def profiles_agree(found: Variants) -> list[Effect]:
         if not all(own.values()):
             continue
         random, true = (dict(zip(p.seeds, p.by_seed, strict=True)) for p in own.values())
-        values = {
-            seed: float(np.corrcoef(random[seed], true[seed])[0, 1])
-            for seed in random
-            if seed in true and len(random[seed]) == len(true[seed])
-        }
-        effects.append(effect_of(_BOTH, values, _planned(found)))
+        effects.append(profile_correlation(random, true, _planned(found)))
     return effects
+
+
+def profile_correlation(random: Mapping, true: Mapping, planned: int) -> Effect:
+    """Returns the correlation over the axes of two energy profiles `(d,)`, both by seed."""
+    values = {
+        seed: float(np.corrcoef(random[seed], true[seed])[0, 1])
+        for seed in random
+        if seed in true and len(random[seed]) == len(true[seed])
+    }
+    return effect_of(_BOTH, values, planned)
 
 
 def gradients_beyond_identity(found: Variants) -> list[Effect]:

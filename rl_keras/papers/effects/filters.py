@@ -248,15 +248,29 @@ def _share(text, planned, steps):
         note = "1 seed; the null needs several runs"
         return Effect(text, seeds=steps.seeds, planned=planned, note=note)
     draws = steps.test.draws[:, -1]
-    rise = steps.random[:, -1].mean() - draws.mean()
-    if not rise > np.quantile(draws, 0.975) - draws.mean():
-        note = "random bases do not leave the null either, so nothing tells the data basis apart"
-        return Effect(text, seeds=steps.seeds, planned=planned, note=note)
-    mean = (steps.data[-1] - draws.mean()) / rise
-    low, high = (steps.data[-1] - np.quantile(draws, (0.975, 0.025))) / rise
-    interval = Interval(float(mean), float(low), float(high), len(steps.seeds))
+    low, high = np.quantile(draws, (0.025, 0.975))
+    null = Interval(draws.mean(), low, high, len(draws))
+    rise = steps.random[:, -1].mean()
     note = f"p of all steps together {steps.test.overall_p_value:.2g}"
-    return Effect(text, {}, interval, steps.seeds, planned, note)
+    return share_above_null(text, planned, steps.seeds, steps.data[-1], rise, null, note)
+
+
+def share_above_null(text, planned, seeds, data, random, null: Interval, note) -> Effect:
+    """Returns how far the data basis is above the null, as a share of how far random bases are.
+
+    Args:
+        text: as `about` in `Effect`, and so are `planned`, `seeds` and `note`.
+        data: misalignment of the filters of all seeds with the data basis.
+        random: the mean of that with random bases.
+        null: of the data basis when runs are flipped: the mean, and bounds of 95% of the draws.
+    """
+    rise = random - null.mean
+    if not rise > null.high - null.mean:
+        note = "random bases do not leave the null either, so nothing tells the data basis apart"
+        return Effect(text, seeds=seeds, planned=planned, note=note)
+    mean, low, high = ((data - level) / rise for level in (null.mean, null.high, null.low))
+    interval = Interval(float(mean), float(low), float(high), len(seeds))
+    return Effect(text, {}, interval, seeds, planned, note)
 
 
 def _overlap(rows, vectors):
