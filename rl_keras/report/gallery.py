@@ -83,12 +83,13 @@ def section(names: Sequence[str], verdicts: Iterable[Verdict]) -> str:
     """
     told = {name: header(FLAGFILES / f"{name}.cfg") for name in names}
     first = told[names[0]]
-    titles = [f"[{told[name]['title'].removesuffix('.')}]({name}.cfg)" for name in names]
-    text = [picture for name in names for picture in _pictures(name)]
-    text += [f"<br>**{'; '.join(titles)}.**", _capital(first["Question"])]
+    titles = [f"[{_short(told[name]['title'])}]({name}.cfg)" for name in names]
+    text = [f"**{'; '.join(titles)}.**", _capital(first["Question"])]
     for key in _TOLD[1:]:
-        parts = dict.fromkeys(told[name][key] for name in names if key in told[name])
-        text += [f"*{key}:* {' / '.join(parts)}"] if parts else []
+        whole = " ".join(told[name].get(key, "") for name in names).strip()
+        sentences = dict.fromkeys(re.split(r"(?<=\.) ", whole))
+        text += [f"*{key}:* {' '.join(sentences)}"] if whole else []
+    text.append(f"<br>{' '.join(picture for name in names for picture in _pictures(name))}")
     lines = [f"### {names[0]}", " ".join(text), "", _HEADER]
     own = [v for v in told_verdicts(verdicts) if v.run in names]
     lines += _claims(own)
@@ -123,6 +124,12 @@ def _figures(text: str) -> set[str]:
     """
     found = re.findall(r"(Figure|Table|Section|Proposition)s? (\w+)(?: and (\d\w*))?", text)
     return {f"{kind.lower()} {number}" for kind, *numbers in found for number in numbers if number}
+
+
+def _short(title: str) -> str:
+    """A title without what the headings above it say."""
+    paper = r" of (Maennel|Zhang) et al\. \(\w+ \d+\)"
+    return re.sub(rf"{paper}|, at the scale of two CPU cores|\.$", "", title)
 
 
 def _capital(text: str) -> str:
@@ -207,15 +214,15 @@ def _paper(name: str) -> str:
 
 
 def _pictures(name: str) -> Iterable[str]:
-    """In the order of the flagfile; the first one is the largest, each is a link to itself."""
+    """In the order of the flagfile, at half the resolution; each is a link to itself."""
     wanted = re.findall(r"^--figures=(.*)$", (FLAGFILES / f"{name}.cfg").read_text(), re.MULTILINE)
     order = ["finding", *(wanted[0].split(",") if wanted else ())]
     paths = sorted((FLAGFILES / "results" / name).glob("*.png"), key=lambda path: path.stem)
     paths.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
-    for place, path in enumerate(paths):
+    for path in paths:
         address = f"results/{name}/{path.name}"
         alt = f"{path.stem}: {question_of(path.stem)}".removesuffix(": ")
-        width = 300 if place else 600
+        width = int.from_bytes(path.read_bytes()[16:20], "big") // 2  # of the header of a PNG
         yield f'<a href="{address}"><img src="{address}" width="{width}" alt="{alt}"></a>'
 
 
@@ -231,7 +238,8 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterable[str]:
         size = "" if claim.size == "not known to us" else f"<br>{claim.size}"
         unit = "" if claim.unit in claim.measured_as else f", in {claim.unit}"
         what = f"{claim.statement}<br>*{claim.measured_as}{unit}*"
-        yield _row(what, f"{claim.expected}{size}", "<br>".join(texts), f"**{_counts(own)}**")
+        expected = claim.expected.replace(" ", "\u00a0")
+        yield _row(what, f"{expected}{size}", "<br>".join(texts), f"**{_counts(own)}**")
 
 
 def _numbers(names: Sequence[str]) -> Iterable[str]:
@@ -247,7 +255,9 @@ def _numbers(names: Sequence[str]) -> Iterable[str]:
 
 
 def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
+    """A row of a table; an interval stays in one line, however narrow the column."""
+    row = f"| {' | '.join(cells)} |"
+    return re.sub(r"[\d.] \[[^\]a-z]*\]", lambda found: found[0].replace(" ", "\u00a0"), row)
 
 
 def _none(rows) -> tuple:
