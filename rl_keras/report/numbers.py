@@ -74,7 +74,9 @@ def _misalignment(rows: Rows) -> Entries:
             continue
         text = f"data basis {_text(data[0]['mean'], 2)} → {interval(data[-1], 2)}"
         text += f"; random bases {_text(random[0]['mean'], 2)} → {_text(random[-1]['mean'], 2)}"
-        text += f"; floor {_text(_of(own, '/floor')[-1]['mean'], 2)}"
+        for name in ("floor", "null"):
+            for row in _of(own, f"/{name}")[-1:]:
+                text += f"; {name} {_text(row['mean'], 2)}"
         for row in _of(own, "/pooled_p_value"):
             text += f"; p, whole runs flipped, {_text(row['mean'], 3)}"
         what = "misalignment in nats, before training → after it"
@@ -225,8 +227,8 @@ def _feature_alignment(rows: Rows) -> Entries:
     chosen = [row for row in rows if row["panel"] == "change"]
     for (variant,), own in _groups(chosen, "variant").items():
         seen, identity = _of(own, "/observed"), _of(own, "/identity")
-        middle = len(seen) // 2
-        for place in (middle, -1):
+        gaps = [float(a["mean"]) - float(b["mean"]) for a, b in zip(seen, identity, strict=True)]
+        for place in (gaps.index(max(gaps)), -1):
             text = f"{interval(seen[place], 2)} (identity {_text(identity[place]['mean'], 2)})"
             texts.append(f"{variant}, step {seen[place]['step']}: {text}")
     what = "correlation of the filters' change with the average gradient outer product"

@@ -1,6 +1,6 @@
 """Effects of training upstream on the filters of the first measured layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -255,7 +255,15 @@ def _share(text, planned, steps):
     return share_above_null(text, planned, steps.seeds, steps.data[-1], rise, null, note)
 
 
-def share_above_null(text, planned, seeds, data, random, null: Interval, note) -> Effect:
+def share_above_null(
+    text: str,
+    planned: int,
+    seeds: Sequence[int],
+    data: float,
+    random: float,
+    null: Interval,
+    note: str,
+) -> Effect:
     """Returns how far the data basis is above the null, as a share of how far random bases are.
 
     Args:
