@@ -2,7 +2,14 @@
 
 import keras
 
-from rl_keras.models.layers import conv_relu, dense_relu, finished, kernel_initializers, logits
+from rl_keras.models.layers import (
+    conv_relu,
+    dense_relu,
+    finished,
+    image_input,
+    kernel_initializers,
+    logits,
+)
 
 
 def cnn3(
@@ -44,7 +51,8 @@ def cnn3(
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
     Raises:
-        ValueError: if `conv_filters` are not three.
+        ValueError: if `conv_filters` are not three, if the inputs are no images, or if a
+            convolution without padding has a kernel larger than its input.
 
     Reference:
         Maennel et al., "What Do Neural Networks Learn When Trained With Random
@@ -59,7 +67,7 @@ def cnn3(
             f"`conv_filters` must be three numbers. Received: conv_filters={conv_filters}"
         )
     init = kernel_initializers(init_scale, seed)
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = inputs
     for number, filters in enumerate(conv_filters, start=1):
         conv = f"conv{number}"

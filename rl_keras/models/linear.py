@@ -2,7 +2,7 @@
 
 import keras
 
-from rl_keras.models.layers import conv_relu, finished, kernel_initializers
+from rl_keras.models.layers import conv_relu, finished, image_input, kernel_initializers
 
 
 def linear(
@@ -36,6 +36,9 @@ def linear(
     Returns:
         A functional `keras.Model` from inputs to `(batch, classes)`.
 
+    Raises:
+        ValueError: with random filters, if the inputs are no images or smaller than a kernel.
+
     Reference:
         Zhang et al., "Understanding deep learning requires rethinking generalization",
         ICLR 2017, arXiv 1611.03530, Section 5 and Table 3.
@@ -44,9 +47,10 @@ def linear(
         >>> linear().count_params(), linear(random_filters=8).get_layer("head").kernel.shape
         (30720, (32, 10))
     """
-    inputs = keras.Input(input_shape, name="image")
+    takes_images = random_filters > 0
+    inputs = image_input(input_shape) if takes_images else keras.Input(input_shape, name="image")
     x = inputs
-    if random_filters:
+    if takes_images:
         init = kernel_initializers(init_scale, seed)
         x = conv_relu(x, random_filters, kernel_size, "conv1", init, trainable=False)
         sides = [-(-side // 2) for side in x.shape[1:3]]

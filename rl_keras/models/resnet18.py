@@ -2,7 +2,7 @@
 
 import keras
 
-from rl_keras.models.layers import finished, kernel_initializers, logits, scaled
+from rl_keras.models.layers import finished, image_input, kernel_initializers, logits, scaled
 from rl_keras.models.residual import conv, residual_stages
 
 
@@ -42,7 +42,7 @@ def resnet18(
         `stageS_unit1_conv2`.
 
     Raises:
-        ValueError: for another stem or kind of normalisation.
+        ValueError: for another stem or kind of normalisation, or inputs that are no images.
 
     Reference:
         He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016; used by
@@ -57,7 +57,7 @@ def resnet18(
         raise ValueError(f"`stem` must be 'imagenet' or 'cifar'. Received: stem={stem!r}")
     init = kernel_initializers(init_scale, seed)
     filters = [scaled(number, width) for number in (64, 128, 256, 512)]
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     if stem == "imagenet":
         x = conv(inputs, filters[0], 7, "stem", init, strides=2)
         x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)

@@ -7,6 +7,7 @@ from rl_keras.models.layers import (
     dense_relu,
     drop,
     finished,
+    image_input,
     kernel_initializers,
     logits,
 )
@@ -48,6 +49,9 @@ def simple_cnn(
     Returns:
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
+    Raises:
+        ValueError: if the inputs are no images, or smaller than a kernel without padding.
+
     Reference:
         Maennel et al., "What Do Neural Networks Learn When Trained With Random
         Labels?", NeurIPS 2020, captions of Figures 2 and 4.
@@ -57,7 +61,7 @@ def simple_cnn(
         ['image', 'conv1', 'flatten', 'dense1', 'head']
     """
     init = kernel_initializers(init_scale, seed)
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = conv_relu(inputs, filters, kernel_size, "conv1", init, batch_normalization, padding=padding)
     x = keras.layers.Flatten(name="flatten")(x)
     x = dense_relu(x, units, "dense1", init, batch_normalization)

@@ -7,6 +7,7 @@ from rl_keras.models.layers import (
     dense_relu,
     drop,
     finished,
+    image_input,
     kernel_initializers,
     logits,
     scaled,
@@ -50,6 +51,9 @@ def small_alexnet(
     Returns:
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
+    Raises:
+        ValueError: if the inputs are no images.
+
     Reference:
         Zhang et al., "Understanding deep learning requires rethinking generalization",
         ICLR 2017, arXiv 1611.03530, Appendix A and Table 1.
@@ -59,7 +63,7 @@ def small_alexnet(
         ['image', 'conv1', 'pool1', 'norm1']
     """
     init = kernel_initializers(init_scale, seed)
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = inputs
     for number in (1, 2):
         conv = f"conv{number}"

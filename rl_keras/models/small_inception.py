@@ -2,7 +2,15 @@
 
 import keras
 
-from rl_keras.models.layers import conv_relu, drop, finished, kernel_initializers, logits, scaled
+from rl_keras.models.layers import (
+    conv_relu,
+    drop,
+    finished,
+    image_input,
+    kernel_initializers,
+    logits,
+    scaled,
+)
 
 # Filters of the 1x1 and the 3x3 convolutions of each module; each stage but the last ends with a
 # downsampling module, of which the filters of its 3x3 convolution are given.
@@ -54,6 +62,9 @@ def small_inception(
     Returns:
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
+    Raises:
+        ValueError: if the inputs are no images.
+
     Reference:
         Zhang et al., "Understanding deep learning requires rethinking generalization",
         ICLR 2017, arXiv 1611.03530, Appendix A and Table 1.
@@ -71,7 +82,7 @@ def small_inception(
             x, scaled(filters, width), side, layer, init, batch_normalization, **settings
         )
 
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = conv(inputs, 96, 3, "stem")
     for stage, (modules, down) in enumerate(STAGES, start=1):
         for number, (ones, threes) in enumerate(modules, start=1):

@@ -7,6 +7,7 @@ from rl_keras.models.layers import (
     dense_relu,
     drop,
     finished,
+    image_input,
     kernel_initializers,
     logits,
     scaled,
@@ -55,6 +56,9 @@ def vgg16(
     Returns:
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
+    Raises:
+        ValueError: if the inputs are no images.
+
     Reference:
         Maennel et al., "What Do Neural Networks Learn When Trained With Random
         Labels?", NeurIPS 2020, Figures 1, 7 and 8; Simonyan and Zisserman, "Very
@@ -67,7 +71,7 @@ def vgg16(
         (128, 922074)
     """
     init = kernel_initializers(init_scale, seed)
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = inputs
     for block, (filters, convolutions) in enumerate(BLOCKS, start=1):
         factor = width * last_width if block == len(BLOCKS) else width

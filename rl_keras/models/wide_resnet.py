@@ -1,8 +1,6 @@
 """Wide residual networks, the WRN-28-4 of Maennel et al., Figure 3."""
 
-import keras
-
-from rl_keras.models.layers import finished, kernel_initializers, logits
+from rl_keras.models.layers import finished, image_input, kernel_initializers, logits
 from rl_keras.models.residual import conv, residual_stages
 
 
@@ -46,7 +44,7 @@ def wide_resnet(
 
     Raises:
         ValueError: if the depth is not 6 n + 4, or for another kind of
-            normalisation.
+            normalisation, or inputs that are no images.
 
     Reference:
         Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016; Maennel et
@@ -61,7 +59,7 @@ def wide_resnet(
         raise ValueError(f"`depth` must be 6 n + 4, such as 10, 16 or 28. Received: depth={depth}")
     init = kernel_initializers(init_scale, seed)
     units = (depth - 4) // 6
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = conv(inputs, stem_filters, stem_kernel_size, "stem", init)
     stages = [(16 * widen, units, 1), (32 * widen, units, 2), (64 * widen, units, 2)]
     x = residual_stages(x, stages, init, batch_normalization)
