@@ -44,8 +44,10 @@ def linear(
         ICLR 2017, arXiv 1611.03530, Section 5 and Table 3.
 
     Example:
-        >>> linear().count_params(), linear(random_filters=8).get_layer("head").kernel.shape
-        (30720, (32, 10))
+        >>> linear().count_params()  # 32 * 32 * 3 * 10
+        30720
+        >>> tuple(linear(random_filters=8).get_layer("head").kernel.shape)
+        (32, 10)
     """
     takes_images = random_filters > 0
     inputs = image_input(input_shape) if takes_images else keras.Input(input_shape, name="image")
