@@ -5,7 +5,7 @@ import keras
 from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
-    finished,
+    functional_model,
     image_input,
     kernel_initializers,
     logits,
@@ -76,4 +76,4 @@ def cnn3(
     x = keras.layers.Flatten(name="flatten")(x)
     for number, units in enumerate(dense_units, start=1):
         x = dense_relu(x, units, f"dense{number}", init, batch_normalization)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from rl_keras.models.layers import finished
+from rl_keras.models.layers import functional_model
 
 
 @keras.saving.register_keras_serializable(package="rl_keras")
@@ -80,6 +80,6 @@ def finite_sample_network(
     settings = {"use_bias": False, "dtype": dtype}
     x = keras.layers.Dense(1, name="direction", **settings)(inputs)
     x = Hinges(len(thresholds), name="hinges", dtype=dtype)(x)
-    model = finished(inputs, keras.layers.Dense(1, name="head", **settings)(x), name)
+    model = functional_model(inputs, keras.layers.Dense(1, name="head", **settings)(x), name)
     model.set_weights([direction[:, None], thresholds, weights[:, None]])
     return model

@@ -159,7 +159,7 @@ def scaled(number: int, factor: float) -> int:
     return max(1, round(number * factor))
 
 
-def finished(inputs, outputs, name, weights=None) -> keras.Model:
+def functional_model(inputs, outputs, name, weights=None) -> keras.Model:
     """Returns the functional model, with its weights from a file if one is given."""
     model = keras.Model(inputs, outputs, name=name)
     if weights is not None:

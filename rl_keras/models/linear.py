@@ -2,7 +2,7 @@
 
 import keras
 
-from rl_keras.models.layers import conv_relu, finished, image_input, kernel_initializers
+from rl_keras.models.layers import conv_relu, functional_model, image_input, kernel_initializers
 
 
 def linear(
@@ -59,4 +59,4 @@ def linear(
         x = keras.layers.AveragePooling2D(sides, padding="same", name="quarters")(x)
     x = keras.layers.Flatten(name="flatten")(x)
     head = keras.layers.Dense(classes, use_bias=False, kernel_initializer="zeros", name="head")
-    return finished(inputs, head(x), name, weights)
+    return functional_model(inputs, head(x), name, weights)

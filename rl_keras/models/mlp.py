@@ -2,7 +2,7 @@
 
 import keras
 
-from rl_keras.models.layers import dense_relu, drop, finished, kernel_initializers, logits
+from rl_keras.models.layers import dense_relu, drop, functional_model, kernel_initializers, logits
 
 
 def mlp(
@@ -45,4 +45,4 @@ def mlp(
     for number, units in enumerate(widths, start=1):
         x = dense_relu(x, units, f"dense{number}", init, batch_normalization)
         x = drop(x, dropout, f"dense{number}", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -2,7 +2,13 @@
 
 import keras
 
-from rl_keras.models.layers import finished, image_input, kernel_initializers, logits, scaled
+from rl_keras.models.layers import (
+    functional_model,
+    image_input,
+    kernel_initializers,
+    logits,
+    scaled,
+)
 from rl_keras.models.residual import conv, residual_stages
 
 
@@ -65,4 +71,4 @@ def resnet18(
         x = conv(inputs, filters[0], 3, "stem", init)
     stages = [(number, 2, 1 if stage == 0 else 2) for stage, number in enumerate(filters)]
     x = residual_stages(x, stages, init, batch_normalization)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -6,7 +6,7 @@ from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
     drop,
-    finished,
+    functional_model,
     image_input,
     kernel_initializers,
     logits,
@@ -66,4 +66,4 @@ def simple_cnn(
     x = keras.layers.Flatten(name="flatten")(x)
     x = dense_relu(x, units, "dense1", init, batch_normalization)
     x = drop(x, dropout, "dense1", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

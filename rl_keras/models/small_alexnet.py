@@ -6,7 +6,7 @@ from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
     drop,
-    finished,
+    functional_model,
     image_input,
     kernel_initializers,
     logits,
@@ -74,4 +74,4 @@ def small_alexnet(
     for number, units in enumerate((384, 192), start=1):
         x = dense_relu(x, scaled(units, width), f"dense{number}", init, batch_normalization)
         x = drop(x, dropout, f"dense{number}", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

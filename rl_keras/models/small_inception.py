@@ -5,7 +5,7 @@ import keras
 from rl_keras.models.layers import (
     conv_relu,
     drop,
-    finished,
+    functional_model,
     image_input,
     kernel_initializers,
     logits,
@@ -96,4 +96,4 @@ def small_inception(
             x = keras.layers.Concatenate(name=f"{module}_concat")(parts)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = drop(x, dropout, "pool", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

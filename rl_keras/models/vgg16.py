@@ -6,7 +6,7 @@ from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
     drop,
-    finished,
+    functional_model,
     image_input,
     kernel_initializers,
     logits,
@@ -86,4 +86,4 @@ def vgg16(
         x = drop(x, dropout, f"dense{number}", seed)
     if not dense_units:
         x = drop(x, dropout, "flatten", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -1,6 +1,6 @@
 """Wide residual networks, the WRN-28-4 of Maennel et al., Figure 3."""
 
-from rl_keras.models.layers import finished, image_input, kernel_initializers, logits
+from rl_keras.models.layers import functional_model, image_input, kernel_initializers, logits
 from rl_keras.models.residual import conv, residual_stages
 
 
@@ -63,4 +63,4 @@ def wide_resnet(
     x = conv(inputs, stem_filters, stem_kernel_size, "stem", init)
     stages = [(16 * widen, units, 1), (32 * widen, units, 2), (64 * widen, units, 2)]
     x = residual_stages(x, stages, init, batch_normalization)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -64,8 +65,8 @@ def parse(arguments: Sequence[str]) -> tuple[ExperimentConfig, frozenset[str]]:
     return from_values(settings), given
 
 
-def convert(setting: Setting, value: str | bool):
-    """Returns a flag's text as the type of its setting; what absl has read as a boolean stays one.
+def convert(setting: Setting, value: Any) -> Any:
+    """Returns the value of a flag, given its text or, read by absl already, a boolean.
 
     Raises:
         UsageError: naming the flag and the text received.

@@ -1,4 +1,4 @@
-"""Which examples, and how they are brought into shape."""
+"""Which examples a run uses, and how they are cropped, corrupted and scaled."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ INPUT_CORRUPTIONS = ("none", "shuffled_pixels", "random_pixels", "gaussian")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which examples, and how they are scaled; the same for every arm."""
+    """Which examples, and how they are cropped, corrupted and scaled; the same for every arm."""
 
     dataset: str = setting(
         "natural_patches", "natural_patches (embedded), gaussian, or any TFDS image set by name."

@@ -1,12 +1,12 @@
-"""All settings of an experiment together: `ExperimentConfig`, and what concerns two of them.
+"""All settings of an experiment together, and the checks of those that contradict each other.
 
 An experiment is one `ExperimentConfig`, made of small frozen sections. Each field of a section
 declares its default, help text and range (see `setting`); command line flags, `config.json` and the
 flagfile of a run follow from the fields, in order. `StageConfig` is used twice: its flags begin
 with `upstream_` or `downstream_`.
 
-Here are the checks of settings that contradict each other. What needs the data set or the built
-model is checked by `experiments.plan`, also before any work begins.
+What needs the data set or the built model is checked by `experiments.plan`, also before any work
+begins.
 """
 
 import dataclasses
@@ -61,21 +61,26 @@ class ExperimentConfig:
 def all_settings() -> tuple[Setting, ...]:
     """Returns every setting, in the order of the sections of `ExperimentConfig`."""
     settings = []
-    for section in dataclasses.fields(ExperimentConfig):
-        prefix = f"{section.name}_" if section.type is StageConfig else ""
-        types = typing.get_type_hints(section.type)
+    for section, section_type in _section_types().items():
+        prefix = f"{section}_" if section in STAGES else ""
+        types = typing.get_type_hints(section_type)
+        defaults = getattr(ExperimentConfig, section)
         settings += [
             Setting(
                 flag=prefix + field.name,
-                section=section.name,
+                section=section,
                 name=field.name,
                 type=types[field.name],
-                default=getattr(section.default, field.name),
+                default=getattr(defaults, field.name),
                 **field.metadata,
             )
-            for field in dataclasses.fields(section.type)
+            for field in dataclasses.fields(section_type)
         ]
     return tuple(settings)
+
+
+def _section_types() -> dict[str, Any]:
+    return typing.get_type_hints(ExperimentConfig)
 
 
 def to_values(config: ExperimentConfig) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def from_values(values: Mapping[str, Any]) -> ExperimentConfig:
         value = values.get(setting.flag, setting.default)
         value = tuple(value) if setting.is_list else value
         sections.setdefault(setting.section, {})[setting.name] = value
-    types = {f.name: f.type for f in dataclasses.fields(ExperimentConfig)}
+    types = _section_types()
     return ExperimentConfig(**{name: types[name](**fields) for name, fields in sections.items()})
 
 
@@ -153,16 +158,18 @@ def _check_model_takes_its_settings(config):
 
 
 def _check_data_set(config):
-    data = config.data
-    gaussian = ("gaussian_variances", "gaussian_counts", "gaussian_rotation")
-    if data.dataset != "gaussian":
-        for flag in gaussian:
-            if getattr(data, flag):
-                raise UsageError(
-                    f"--{flag} has no effect without --dataset=gaussian. "
-                    f"Received: --dataset={data.dataset}"
-                )
+    if config.data.dataset == "gaussian":
+        _check_gaussian(config.data)
         return
+    for flag in ("gaussian_variances", "gaussian_counts", "gaussian_rotation"):
+        if getattr(config.data, flag):
+            raise UsageError(
+                f"--{flag} has no effect without --dataset=gaussian. "
+                f"Received: --dataset={config.data.dataset}"
+            )
+
+
+def _check_gaussian(data):
     if not data.gaussian_variances:
         raise UsageError(
             "--dataset=gaussian needs --gaussian_variances, one for each input dimension. "

@@ -30,7 +30,7 @@ class MeasureConfig:
     )
     few_filters: bool = setting(
         False,
-        "Follow layers that have no more filters than input dimensions too. Their misalignment is "
+        "Also follow layers with no more filters than input dimensions. Their misalignment is "
         "undefined in a single run; the filters are kept, to be pooled over seeds.",
     )
     keep_filters: bool = setting(

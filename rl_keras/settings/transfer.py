@@ -1,4 +1,4 @@
-"""What goes from upstream to downstream."""
+"""What is transferred from the upstream to the downstream stage."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ STARTS = (*FIRST_LAYER_STARTS, "layerwise")
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """What goes from upstream to downstream; the same for every start."""
+    """What is transferred from upstream to downstream; the same for every start."""
 
     starts: tuple[str, ...] = setting(
         FIRST_LAYER_STARTS,
