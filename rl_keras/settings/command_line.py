@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from rl_keras.errors import UsageError
+from rl_keras.settings import flagfiles
 from rl_keras.settings.experiment import (
     ExperimentConfig,
     Setting,
@@ -54,13 +55,9 @@ def parse(arguments: Sequence[str]) -> tuple[ExperimentConfig, frozenset[str]]:
     """
     values = define_flags()
     try:
-        rest = values(["main.py", *arguments])[1:]
+        rest = values(["main.py", *flagfiles.expand(arguments)])[1:]
     except flags.Error as error:
         raise UsageError(f"{error} See --help for the flags.") from None
-    except UnicodeDecodeError:
-        raise UsageError("a --flagfile is not a text file.") from None
-    except RecursionError:
-        raise UsageError("a --flagfile includes itself.") from None
     if values.help:
         print_help()
         raise SystemExit(0)
