@@ -1,5 +1,7 @@
 """Model builders in the manner of `keras.applications`, and their choice by settings."""
 
+from collections.abc import Callable
+
 import keras
 
 from rl_keras.errors import UsageError
@@ -33,7 +35,7 @@ __all__ = [
     "vgg16",
     "wide_resnet",
 ]
-BUILDERS = {
+BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "simple_cnn": simple_cnn,
     "mlp": mlp,
     "cnn3": cnn3,
