@@ -1,5 +1,7 @@
 """A network of three convolutions, for transferring more and more layers: Figure 6."""
 
+from collections.abc import Sequence
+
 import keras
 
 from rl_keras.models.layers import (
@@ -13,18 +15,18 @@ from rl_keras.models.layers import (
 
 
 def cnn3(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    conv_filters=(64, 128, 256),
-    kernel_size=3,
-    padding="valid",
-    dense_units=(),
-    batch_normalization="none",
-    init_scale=1.0,
-    seed=0,
-    name="cnn3",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    conv_filters: Sequence[int] = (64, 128, 256),
+    kernel_size: int = 3,
+    padding: str = "valid",
+    dense_units: Sequence[int] = (),
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    seed: int = 0,
+    name: str = "cnn3",
+) -> keras.Model:
     """Builds three times convolution, ReLU and 2x2 max pooling, then flatten and head.
 
     Returns logits. With the defaults it has 393,866 parameters. The paper is

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.models.layers import functional_model
 
@@ -41,8 +42,12 @@ class Hinges(keras.layers.Layer):
 
 
 def finite_sample_network(
-    direction, thresholds, weights, dtype="float64", name="finite_sample_network"
-):
+    direction: ArrayLike,
+    thresholds: ArrayLike,
+    weights: ArrayLike,
+    dtype: str = "float64",
+    name: str = "finite_sample_network",
+) -> keras.Model:
     """Builds `c(x) = sum_j w_j max(<a, x> - b_j, 0)` with given weights.
 
     Args:

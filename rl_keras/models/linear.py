@@ -6,15 +6,15 @@ from rl_keras.models.layers import conv_relu, functional_model, image_input, ker
 
 
 def linear(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    random_filters=0,
-    kernel_size=3,
-    init_scale=1.0,
-    seed=0,
-    name="linear",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    random_filters: int = 0,
+    kernel_size: int = 3,
+    init_scale: float = 1.0,
+    seed: int = 0,
+    name: str = "linear",
+) -> keras.Model:
     """Builds one dense layer without biases that starts at zero; returns its outputs.
 
     Gradient descent from zero stays in the span of the examples, and so, where it fits

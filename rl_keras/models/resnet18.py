@@ -13,16 +13,16 @@ from rl_keras.models.residual import conv, residual_stages
 
 
 def resnet18(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    stem="imagenet",
-    width=1.0,
-    batch_normalization="synchronized",
-    init_scale=1.0,
-    seed=0,
-    name="resnet18",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    stem: str = "imagenet",
+    width: float = 1.0,
+    batch_normalization: str = "synchronized",
+    init_scale: float = 1.0,
+    seed: int = 0,
+    name: str = "resnet18",
+) -> keras.Model:
     """Builds a stem, four stages of two pre-activation units, pooling and head; returns logits.
 
     With the defaults it has 11,187,658 parameters, with `stem="cifar"` 11,179,978;

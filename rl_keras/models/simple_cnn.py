@@ -14,19 +14,19 @@ from rl_keras.models.layers import (
 
 
 def simple_cnn(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    filters=256,
-    kernel_size=3,
-    padding="valid",
-    units=64,
-    batch_normalization="none",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="simple_cnn",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    filters: int = 256,
+    kernel_size: int = 3,
+    padding: str = "valid",
+    units: int = 64,
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "simple_cnn",
+) -> keras.Model:
     """Builds convolution, ReLU, flatten, dense, ReLU, dense; returns logits.
 
     With the defaults it has 14,753,482 parameters.

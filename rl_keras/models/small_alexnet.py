@@ -16,16 +16,16 @@ from rl_keras.models.local_response import LocalResponseNormalization
 
 
 def small_alexnet(
-    input_shape=(28, 28, 3),
-    classes=10,
-    weights=None,
-    width=1.0,
-    batch_normalization="none",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="small_alexnet",
-):
+    input_shape: tuple[int, ...] = (28, 28, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    width: float = 1.0,
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "small_alexnet",
+) -> keras.Model:
     """Builds two convolutional modules, two dense layers with ReLU and a head; returns logits.
 
     A module is a 5x5 convolution with ReLU, a 3x3 max pooling of stride 2 and local

@@ -22,16 +22,16 @@ STAGES = (
 
 
 def small_inception(
-    input_shape=(28, 28, 3),
-    classes=10,
-    weights=None,
-    width=1.0,
-    batch_normalization="synchronized",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="small_inception",
-):
+    input_shape: tuple[int, ...] = (28, 28, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    width: float = 1.0,
+    batch_normalization: str = "synchronized",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "small_inception",
+) -> keras.Model:
     """Builds a stem, three stages of Inception modules, average pooling and head; returns logits.
 
     The stem is a 3x3 convolution of 96 filters. A module joins a 1x1 and a 3x3

@@ -1,5 +1,7 @@
 """VGG16 for small images, as Maennel et al. cut it down: Figures 1, 7 and 8."""
 
+from collections.abc import Sequence
+
 import keras
 
 from rl_keras.models.layers import (
@@ -17,18 +19,18 @@ BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # filters, convoluti
 
 
 def vgg16(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    width=1.0,
-    last_width=1.0,
-    dense_units=(),
-    batch_normalization="none",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="vgg16",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    width: float = 1.0,
+    last_width: float = 1.0,
+    dense_units: Sequence[int] = (),
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "vgg16",
+) -> keras.Model:
     """Builds the thirteen convolutions of VGG16, flatten and one linear head; returns logits.
 
     Five blocks of 3x3 convolutions with ReLU, each closed by a 2x2 max pooling.

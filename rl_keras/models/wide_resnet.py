@@ -1,22 +1,24 @@
 """Wide residual networks, the WRN-28-4 of Maennel et al., Figure 3."""
 
+import keras
+
 from rl_keras.models.layers import functional_model, image_input, kernel_initializers, logits
 from rl_keras.models.residual import conv, residual_stages
 
 
 def wide_resnet(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    depth=28,
-    widen=4,
-    stem_filters=16,
-    stem_kernel_size=3,
-    batch_normalization="synchronized",
-    init_scale=1.0,
-    seed=0,
-    name="wide_resnet",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    depth: int = 28,
+    widen: int = 4,
+    stem_filters: int = 16,
+    stem_kernel_size: int = 3,
+    batch_normalization: str = "synchronized",
+    init_scale: float = 1.0,
+    seed: int = 0,
+    name: str = "wide_resnet",
+) -> keras.Model:
     """Builds a stem, three stages of pre-activation units, pooling and head; returns logits.
 
     With the defaults, WRN-28-4, it has 5,856,250 parameters; 7,200 of them are

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rl_keras.settings import command_line
 from rl_keras.settings.experiment import ExperimentConfig, all_settings, to_values
+from rl_keras.settings.flagfiles import shipped_folder
 from rl_keras.settings.model import MODELS, OF_EVERY_MODEL
 
-FLAGFILES = Path(__file__).parents[2] / "flags"
 CHANGED, DEFAULT = "changed", "default"
 _NOT_OF_A_RESULT = {s.flag for s in all_settings() if s.section == "run"} - {"variants", "seeds"}
 _PLACES = {"data_dir", "download"}  # on this machine; they change no result
@@ -42,9 +42,14 @@ class Flagfile:
     values: dict[str, str]
 
 
-def read_flagfile(experiment: str, folder: Path = FLAGFILES) -> Flagfile | None:
-    """Returns the flagfile of this name beside `main.py`, or `None` if there is none."""
-    path = folder / f"{experiment}.cfg"
+def read_flagfile(experiment: str, folder: Path | None = None) -> Flagfile | None:
+    """Returns the flagfile of this name, or `None` if there is none.
+
+    Args:
+        experiment: the name of the file without `.cfg`.
+        folder: where to look; by default among those that come with rl_keras.
+    """
+    path = (folder or shipped_folder()) / f"{experiment}.cfg"
     if not path.is_file():
         return None
     config, given = command_line.parse([f"--flagfile={path}"])

@@ -9,6 +9,7 @@ with everything. Read a misalignment against `sampling_floor` and against
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.eigenspaces import Eigenspaces, eigenspaces, in_eigenbasis
@@ -25,7 +26,9 @@ __all__ = [
 _RANK_TOLERANCE = 1e-12  # least eigenvalue of correlations that can be inverted
 
 
-def misalignment(data_cov, filter_cov, normalization: str = "m") -> float:
+def misalignment(
+    data_cov: ArrayLike | Eigenspaces, filter_cov: ArrayLike, normalization: str = "m"
+) -> float:
     """Distance of the filter covariance B from those aligned with the data covariance A.
 
     With P_i the projector on the i-th eigenspace of A and d_i its dimension,
@@ -84,7 +87,9 @@ def misalignment(data_cov, filter_cov, normalization: str = "m") -> float:
     return {"m": m, "sqrt_2m": math.sqrt(2 * m), "sqrt_m": math.sqrt(m)}[normalization]
 
 
-def filter_covariance(rows, centered: bool = False, require_full_rank: bool = True) -> np.ndarray:
+def filter_covariance(
+    rows: ArrayLike, centered: bool = False, require_full_rank: bool = True
+) -> np.ndarray:
     """Covariance of a set of filters, the paper's Sigma_w.
 
     Args:
@@ -114,7 +119,7 @@ def filter_covariance(rows, centered: bool = False, require_full_rank: bool = Tr
             f"Received: shape={rows.shape}, finite={bool(np.isfinite(rows).all())}"
         )
     if require_full_rank:
-        _check_enough_filters(*rows.shape, centered)
+        _check_enough_filters(len(rows), rows.shape[1], centered)
     if centered:
         rows = rows - rows.mean(axis=0)
     return rows.T @ rows / len(rows)
@@ -169,7 +174,7 @@ def random_basis(dim: int, seed: int) -> np.ndarray:
     return basis * np.sign(upper.diagonal())
 
 
-def random_basis_misalignment(filter_cov, seed: int, normalization: str = "m") -> float:
+def random_basis_misalignment(filter_cov: ArrayLike, seed: int, normalization: str = "m") -> float:
     """Misalignment of the filters with a random basis, the contrast to the data's basis.
 
     Args:
@@ -184,7 +189,7 @@ def random_basis_misalignment(filter_cov, seed: int, normalization: str = "m") -
     Reference:
         Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 2.
     """
-    dim = len(filter_cov)
+    dim = np.shape(filter_cov)[0]
     groups = tuple(slice(i, i + 1) for i in range(dim))
     spaces = Eigenspaces(np.arange(dim, 0.0, -1.0), random_basis(dim, seed), groups)
     return misalignment(spaces, filter_cov, normalization)

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
@@ -24,7 +25,7 @@ class Eigenspaces:
     groups: tuple[slice, ...]
 
 
-def eigenspaces(cov, rtol: float = 1e-8) -> Eigenspaces:
+def eigenspaces(cov: ArrayLike, rtol: float = 1e-8) -> Eigenspaces:
     """Returns the eigenspaces of a covariance matrix, the largest eigenvalue first.
 
     Args:
@@ -54,7 +55,9 @@ def eigenspaces(cov, rtol: float = 1e-8) -> Eigenspaces:
     return Eigenspaces(values, vectors * np.sign(largest), groups)
 
 
-def tolerance_from_sample_size(values, num_samples: int, num_sds: float = 3.0) -> np.ndarray:
+def tolerance_from_sample_size(
+    values: ArrayLike, num_samples: int, num_sds: float = 3.0
+) -> np.ndarray:
     """Least difference between neighbouring sample eigenvalues that is not sampling error.
 
     A sample eigenvalue l of Gaussian data has the standard deviation `l sqrt(2 / n)`.
@@ -96,7 +99,7 @@ def tolerance_from_sample_size(values, num_samples: int, num_sds: float = 3.0) -
     return num_sds * np.sqrt(2 / num_samples) * np.hypot(values[:-1], values[1:])
 
 
-def sampled_eigenspaces(cov, num_samples: int, num_sds: float = 3.0) -> Eigenspaces:
+def sampled_eigenspaces(cov: ArrayLike, num_samples: int, num_sds: float = 3.0) -> Eigenspaces:
     """Returns the eigenspaces that a sample covariance can tell apart.
 
     Neighbours closer than `tolerance_from_sample_size` share a group, and so on along
@@ -121,7 +124,9 @@ def sampled_eigenspaces(cov, num_samples: int, num_sds: float = 3.0) -> Eigenspa
     return dataclasses.replace(spaces, groups=groups)
 
 
-def in_eigenbasis(data_cov, filter_cov) -> tuple[Eigenspaces, np.ndarray]:
+def in_eigenbasis(
+    data_cov: ArrayLike | Eigenspaces, filter_cov: ArrayLike
+) -> tuple[Eigenspaces, np.ndarray]:
     """Returns the eigenspaces of the data and the filter covariance in their basis.
 
     Args:
@@ -148,7 +153,7 @@ def in_eigenbasis(data_cov, filter_cov) -> tuple[Eigenspaces, np.ndarray]:
     return spaces, spaces.vectors.T @ filter_cov @ spaces.vectors
 
 
-def symmetric(matrix, name: str) -> np.ndarray:
+def symmetric(matrix: ArrayLike, name: str) -> np.ndarray:
     """Returns a symmetric matrix as float64, or refuses one that is not symmetric.
 
     Args:

@@ -11,6 +11,7 @@ identity moment of the gradients, and against chance.
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.eigenspaces import symmetric
@@ -38,7 +39,10 @@ class FeatureAlignment:
 
 
 def feature_alignment(
-    rows, moment, initial_rows=None, without_isotropic: bool = False
+    rows: ArrayLike,
+    moment: ArrayLike,
+    initial_rows: ArrayLike | None = None,
+    without_isotropic: bool = False,
 ) -> FeatureAlignment:
     """Correlation of the filters' Gram matrix with their average gradient outer product.
 
@@ -72,7 +76,12 @@ def feature_alignment(
 
 
 def unit_permutation_test(
-    rows, moment, draws, rng, initial_rows=None, without_isotropic: bool = False
+    rows: ArrayLike,
+    moment: ArrayLike,
+    draws: int,
+    rng: np.random.Generator,
+    initial_rows: ArrayLike | None = None,
+    without_isotropic: bool = False,
 ) -> NullTest:
     """Tests whether it matters which filter a gradient belongs to.
 
@@ -144,7 +153,7 @@ class GradientMoments:
         self._sums = None  # (num_outputs, n)
         self._products = None  # (n, n)
 
-    def update(self, deltas) -> "GradientMoments":
+    def update(self, deltas: ArrayLike) -> "GradientMoments":
         """Adds the gradients of a batch and returns the object itself.
 
         Args:
@@ -207,7 +216,7 @@ class GradientMoments:
         return (moment + moment.T) / 2
 
 
-def gradient_outer_product(rows, moment) -> np.ndarray:
+def gradient_outer_product(rows: ArrayLike, moment: ArrayLike) -> np.ndarray:
     """Average outer product of the gradients at the patches of a layer: `W' M W`.
 
     Args:
@@ -237,7 +246,7 @@ def gradient_outer_product(rows, moment) -> np.ndarray:
     return (product + product.T) / 2
 
 
-def checked_rows(rows, shape=None) -> np.ndarray:
+def checked_rows(rows: ArrayLike, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Returns filters `(n, d)` as float64, or refuses what is no finite matrix of the shape.
 
     Example:

@@ -6,12 +6,14 @@ kept, a `LayerProfile`: how strong they are along the principal axes of their in
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance
-from rl_keras.science.eigenspaces import symmetric
+from rl_keras.science.eigenspaces import Eigenspaces, symmetric
 from rl_keras.science.nulls import as_spaces
 from rl_keras.science.transfer import transfer_function
 
@@ -39,7 +41,7 @@ class FilterGaussian:
     num_filters: int
 
     @classmethod
-    def fit(cls, rows) -> "FilterGaussian":
+    def fit(cls, rows: ArrayLike) -> "FilterGaussian":
         """Estimates the Gaussian from filters `(n, d)`, one per row, of any real dtype.
 
         Stack the filters of all runs if one run has too few.
@@ -47,10 +49,10 @@ class FilterGaussian:
         Raises:
             UsageError: if there are not more filters than dimensions.
         """
-        return cls(filter_covariance(rows), len(rows))
+        return cls(filter_covariance(rows), np.shape(rows)[0])
 
     @classmethod
-    def pool(cls, gaussians) -> "FilterGaussian":
+    def pool(cls, gaussians: Iterable["FilterGaussian"]) -> "FilterGaussian":
         """Joins the Gaussians of several runs, as if all their filters were fitted at once.
 
         Raises:
@@ -64,8 +66,8 @@ class FilterGaussian:
                 f"Received: {len(gaussians)} with dimensions {dims}"
             )
         num_filters = sum(gaussian.num_filters for gaussian in gaussians)
-        total = sum(gaussian.num_filters * gaussian.covariance for gaussian in gaussians)
-        return cls(total / num_filters, num_filters)
+        sums = (gaussian.num_filters * gaussian.covariance for gaussian in gaussians)
+        return cls(sum(sums, np.zeros(())) / num_filters, num_filters)
 
     def sample(self, num_filters: int, generator: np.random.Generator) -> np.ndarray:
         """Draws filters from the Gaussian; the covariance may be singular.
@@ -120,7 +122,7 @@ class LayerProfile:
     num_filters: int
 
     @classmethod
-    def fit(cls, data_cov, rows) -> "LayerProfile":
+    def fit(cls, data_cov: ArrayLike | Eigenspaces, rows: ArrayLike) -> "LayerProfile":
         """Measures the profile of filters `(n, d)`, one per row, of any real dtype.
 
         Args:
@@ -132,10 +134,10 @@ class LayerProfile:
             UsageError: as `transfer_function` and `filter_covariance`.
         """
         curve = transfer_function(data_cov, filter_covariance(rows, require_full_rank=False))
-        return cls(curve.eigenvalues, curve.values, len(rows))
+        return cls(curve.eigenvalues, curve.values, np.shape(rows)[0])
 
 
-def covariance_from_profile(profile: LayerProfile, data_cov) -> np.ndarray:
+def covariance_from_profile(profile: LayerProfile, data_cov: ArrayLike | Eigenspaces) -> np.ndarray:
     """Covariance with a layer's profile along the principal axes of other data.
 
     It is `sum_i t_i^2 v_i v_i'` over the eigenvectors v_i of the new data covariance,
@@ -176,7 +178,9 @@ def covariance_from_profile(profile: LayerProfile, data_cov) -> np.ndarray:
     return (cov + cov.T) / 2
 
 
-def gaussian_from_profile(profile: LayerProfile, data_cov) -> FilterGaussian:
+def gaussian_from_profile(
+    profile: LayerProfile, data_cov: ArrayLike | Eigenspaces
+) -> FilterGaussian:
     """The Gaussian to draw a new layer's filters from; see `covariance_from_profile`.
 
     Example:

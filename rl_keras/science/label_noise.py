@@ -8,6 +8,7 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
@@ -29,7 +30,7 @@ class Selection:
     recall: float
 
 
-def selection(predictions, given_labels, true_labels) -> Selection:
+def selection(predictions: ArrayLike, given_labels: ArrayLike, true_labels: ArrayLike) -> Selection:
     """Measures agreement, label precision and label recall of held-out predictions.
 
     Args:
@@ -66,7 +67,7 @@ def selection(predictions, given_labels, true_labels) -> Selection:
 
 
 def expected_agreement(
-    noise, num_classes: int, kind: str = "symmetric", accuracy: float = 1.0
+    noise: ArrayLike, num_classes: int, kind: str = "symmetric", accuracy: float = 1.0
 ) -> np.ndarray:
     """Share of held-out predictions that equal the given label.
 
@@ -103,7 +104,7 @@ def expected_agreement(
     return known * (1 - e) + (1 - known) * e / (num_classes - 1)
 
 
-def label_precision(noise, num_classes: int, kind: str = "symmetric") -> np.ndarray:
+def label_precision(noise: ArrayLike, num_classes: int, kind: str = "symmetric") -> np.ndarray:
     """Share of the agreeing examples whose label is true, `(1 - e)^2 / P`.
 
     Their share among all true labels, the label recall, is `1 - e`.
@@ -122,7 +123,9 @@ def label_precision(noise, num_classes: int, kind: str = "symmetric") -> np.ndar
     return (1 - np.asarray(noise, dtype=np.float64)) ** 2 / agreement
 
 
-def implied_noise_rate(agreement, num_classes: int, kind: str = "symmetric") -> np.ndarray:
+def implied_noise_rate(
+    agreement: ArrayLike, num_classes: int, kind: str = "symmetric"
+) -> np.ndarray:
     """The noise e-hat at which held-out predictions would agree so often with the labels.
 
     The inverse of `expected_agreement` at full accuracy on the branch of less than full
@@ -153,7 +156,7 @@ def implied_noise_rate(agreement, num_classes: int, kind: str = "symmetric") -> 
 
 
 def apparent_noise_rate(
-    noise, num_classes: int, accuracy: float, kind: str = "symmetric"
+    noise: ArrayLike, num_classes: int, accuracy: float, kind: str = "symmetric"
 ) -> np.ndarray:
     """What `implied_noise_rate` reads off a network of the given clean accuracy.
 
@@ -170,7 +173,7 @@ def apparent_noise_rate(
     return implied_noise_rate(agreement, num_classes, kind)
 
 
-def guide_accuracy(corruption, num_classes: int, labels: str = "given") -> np.ndarray:
+def guide_accuracy(corruption: ArrayLike, num_classes: int, labels: str = "given") -> np.ndarray:
     """Test accuracy of perfect generalisation from partly redrawn labels.
 
     Labels are redrawn with probability p, the original included, and predictions are

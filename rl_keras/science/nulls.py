@@ -12,8 +12,10 @@ runs, at all their steps alike.
 
 import dataclasses
 import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import (
@@ -83,12 +85,19 @@ class NullTest:
         """The score less the mean of the draws: zero in expectation under the null."""
         return float(self.observed - self.draws.mean())
 
-    def quantiles(self, probabilities=(0.025, 0.5, 0.975)) -> np.ndarray:
+    def quantiles(self, probabilities: Sequence[float] = (0.025, 0.5, 0.975)) -> np.ndarray:
         """Quantiles of the draws, float64, one for each probability in `[0, 1]`."""
         return np.quantile(self.draws, probabilities)
 
 
-def sign_flip_null(rows, spaces, draws, rng, centered: bool = False, runs=None) -> np.ndarray:
+def sign_flip_null(
+    rows: ArrayLike,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    centered: bool = False,
+    runs: ArrayLike | None = None,
+) -> np.ndarray:
     """Draws misalignments `"m"` of the filters turned at random within the data's eigenspaces.
 
     Every filter's coefficient along every data eigenvector gets a random sign. In a
@@ -138,7 +147,14 @@ def sign_flip_null(rows, spaces, draws, rng, centered: bool = False, runs=None) 
     return np.concatenate(scores)
 
 
-def sign_flip_test(rows, spaces, draws, rng, centered: bool = False, runs=None) -> NullTest:
+def sign_flip_test(
+    rows: ArrayLike,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    centered: bool = False,
+    runs: ArrayLike | None = None,
+) -> NullTest:
     """Tests whether filters are aligned with the data: their misalignment beside its null.
 
     Arguments and errors are those of `sign_flip_null`, and so are the assumptions.
@@ -153,7 +169,13 @@ def sign_flip_test(rows, spaces, draws, rng, centered: bool = False, runs=None) 
 
 
 def corrected_misalignment(
-    rows, spaces, draws, rng, null: str = "sign_flip", centered: bool = False, runs=None
+    rows: ArrayLike,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    null: str = "sign_flip",
+    centered: bool = False,
+    runs: ArrayLike | None = None,
 ) -> float:
     """Misalignment less what aligned filters score on average; it may be negative.
 
@@ -182,11 +204,13 @@ def corrected_misalignment(
         return sign_flip_test(rows, spaces, draws, rng, centered, runs).excess
     observed = misalignment(spaces, filter_covariance(rows, centered))
     if len(spaces.groups) == len(spaces.values):
-        return observed - sampling_floor(len(rows), len(spaces.values), centered)
-    return NullTest(observed, gaussian_null(len(rows), spaces, draws, rng, centered)).excess
+        return observed - sampling_floor(np.shape(rows)[0], len(spaces.values), centered)
+    return NullTest(observed, gaussian_null(np.shape(rows)[0], spaces, draws, rng, centered)).excess
 
 
-def random_basis_distribution(filter_cov, seeds, normalization: str = "m") -> np.ndarray:
+def random_basis_distribution(
+    filter_cov: ArrayLike, seeds: Iterable[int], normalization: str = "m"
+) -> np.ndarray:
     """Misalignments of the filters with many random bases, float64, one for each seed.
 
     Arguments and errors are those of `alignment.random_basis_misalignment`.
@@ -265,7 +289,13 @@ def sampling_floor_sd(num_filters: int, dim: int, centered: bool = False) -> flo
     return math.sqrt(dim * variance + dim * (dim - 1) * covariance)
 
 
-def gaussian_null(num_filters, spaces, draws, rng, centered: bool = False) -> np.ndarray:
+def gaussian_null(
+    num_filters: int,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    centered: bool = False,
+) -> np.ndarray:
     """Draws misalignments `"m"` of aligned Gaussian filters, also for repeated eigenvalues.
 
     Their mean is then above `sampling_floor`, because unequal sample variances within
@@ -304,7 +334,7 @@ def gaussian_null(num_filters, spaces, draws, rng, centered: bool = False) -> np
     return np.concatenate(scores)
 
 
-def misalignments(rotated, groups) -> np.ndarray:
+def misalignments(rotated: np.ndarray, groups: Sequence[slice]) -> np.ndarray:
     """Misalignments `"m"` of many filter covariances given in the eigenbasis of the data.
 
     Args:
@@ -332,7 +362,7 @@ def misalignments(rotated, groups) -> np.ndarray:
     return np.where(invertible, np.maximum(scores, 0), np.inf)
 
 
-def as_spaces(spaces) -> Eigenspaces:
+def as_spaces(spaces: ArrayLike | Eigenspaces) -> Eigenspaces:
     """Returns `Eigenspaces` as they are, or those of a covariance `(d, d)`.
 
     Example:
@@ -342,7 +372,7 @@ def as_spaces(spaces) -> Eigenspaces:
     return spaces if isinstance(spaces, Eigenspaces) else eigenspaces(spaces)
 
 
-def chunks(draws, entries, rng):
+def chunks(draws: int, entries: int, rng: np.random.Generator) -> Iterator[int]:
     """Yields numbers of draws that add up to `draws`, few enough for arrays of `entries` each.
 
     Raises:
@@ -359,7 +389,7 @@ def chunks(draws, entries, rng):
     return (min(step, draws - start) for start in range(0, draws, step))
 
 
-def check_generator(rng):
+def check_generator(rng: np.random.Generator) -> None:
     """Refuses what is no generator, such as a seed."""
     if not isinstance(rng, np.random.Generator):
         raise UsageError(
@@ -420,12 +450,12 @@ class TrajectoryTest:
         largest = excess.max(axis=1)
         return NullTest(float(largest[0]), largest[1:]).p_value
 
-    def quantiles(self, probabilities=(0.025, 0.975)) -> np.ndarray:
+    def quantiles(self, probabilities: Sequence[float] = (0.025, 0.975)) -> np.ndarray:
         """Quantiles of the draws at each step, float64 `(len(probabilities), k)`."""
         return np.quantile(self.draws, probabilities, axis=0)
 
 
-def run_moments(rows) -> np.ndarray:
+def run_moments(rows: ArrayLike) -> np.ndarray:
     """Returns the uncentred second moments of the filters of each run.
 
     Args:
@@ -442,7 +472,7 @@ def run_moments(rows) -> np.ndarray:
     return np.swapaxes(rows, -1, -2) @ rows / rows.shape[-2]
 
 
-def axis_misalignments(moments) -> np.ndarray:
+def axis_misalignments(moments: np.ndarray) -> np.ndarray:
     """Misalignments `"m"` of many second moments with the axes in which they are given.
 
     Args:
@@ -458,7 +488,7 @@ def axis_misalignments(moments) -> np.ndarray:
     return misalignments(moments, [slice(i, i + 1) for i in range(moments.shape[-1])])
 
 
-def run_flip_test(moments, draws, rng) -> TrajectoryTest:
+def run_flip_test(moments: np.ndarray, draws: int, rng: np.random.Generator) -> TrajectoryTest:
     """Tests whether the pooled filters of several runs are aligned with a basis at every step.
 
     In each draw all filters of a run are flipped alike along each direction of the

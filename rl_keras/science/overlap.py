@@ -1,8 +1,10 @@
 """How far two bases of eigenvectors, one of the filters and one of the data, are the same."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import random_basis
@@ -26,7 +28,7 @@ class MatchedBasis:
     overlaps: np.ndarray
 
 
-def squared_overlaps(first, second) -> np.ndarray:
+def squared_overlaps(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     """Returns the squared inner products `(a_i' b_j)^2` of two orthonormal bases.
 
     Every row and every column adds up to 1; a random basis has the mean 1 / d.
@@ -48,10 +50,10 @@ def squared_overlaps(first, second) -> np.ndarray:
     Reference:
         Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 3.
     """
-    return (_basis(first, "first").T @ _basis(second, "second", len(first))) ** 2
+    return (_basis(first, "first").T @ _basis(second, "second", np.shape(first)[0])) ** 2
 
 
-def matched(first, second) -> MatchedBasis:
+def matched(first: ArrayLike, second: ArrayLike) -> MatchedBasis:
     """Reorders and sign-flips the second basis to match the first as well as it can.
 
     The sum of the squared overlaps of matched vectors is the largest possible. Being
@@ -78,7 +80,7 @@ def matched(first, second) -> MatchedBasis:
     return MatchedBasis(vectors * np.where(products < 0, -1.0, 1.0), order, overlaps[rows, order])
 
 
-def matched_null(dim: int, seeds) -> np.ndarray:
+def matched_null(dim: int, seeds: Iterable[int]) -> np.ndarray:
     """Mean matched overlaps of random bases, float64, one for each seed (see `random_basis`).
 
     Example:

@@ -8,12 +8,15 @@ covariance scores a lower misalignment, real or not, and `sampling_floor` does n
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance, misalignment, sampling_floor
+from rl_keras.science.eigenspaces import Eigenspaces
 from rl_keras.science.nulls import as_spaces, chunks, misalignments
 from rl_keras.science.transfer import TransferCurve, transfer_function
 
@@ -51,15 +54,15 @@ class PooledFilters:
 
 
 def pool_runs(
-    runs,
-    data_cov,
-    rng=None,
+    runs: Sequence[ArrayLike],
+    data_cov: ArrayLike | Eigenspaces,
+    rng: np.random.Generator | None = None,
     *,
     interval: str = "bootstrap",
     resamples: int = 1000,
     confidence: float = 0.95,
     centered: bool = False,
-    shrinkage=None,
+    shrinkage: str | float | None = None,
 ) -> PooledFilters:
     """Measures the filters of all runs together, with intervals over runs.
 
@@ -133,7 +136,7 @@ def pool_runs(
         misalignment=score,
         misalignment_low=float(np.maximum(low, 0)),
         misalignment_high=float(high),
-        floor=sampling_floor(*rows.shape, centered) if shrinkage is None else math.nan,
+        floor=sampling_floor(len(rows), rows.shape[1], centered) if shrinkage is None else math.nan,
         intensity=intensity,
     )
 
@@ -199,7 +202,7 @@ def _ends(interval, draws, estimate, confidence):
     return estimate - half, estimate + half
 
 
-def shrunk(covs, intensity: float) -> np.ndarray:
+def shrunk(covs: np.ndarray, intensity: float) -> np.ndarray:
     """Returns `(1 - intensity) S + intensity tr(S) / d I`; its trace is that of S.
 
     Args:
@@ -215,7 +218,7 @@ def shrunk(covs, intensity: float) -> np.ndarray:
     return (1 - intensity) * covs + intensity * scale * np.eye(dim)
 
 
-def shrinkage_intensity(rows, shrinkage) -> float:
+def shrinkage_intensity(rows: np.ndarray, shrinkage: str | float | None) -> float:
     """Returns the share of the identity that a choice of shrinkage means for these filters.
 
     `"ledoit_wolf"` estimates the share that brings the covariance nearest the true

@@ -13,17 +13,21 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance
+from rl_keras.science.eigenspaces import Eigenspaces
 from rl_keras.science.nulls import NullTest, as_spaces, chunks
 from rl_keras.science.transfer import TransferCurve, transfer_function
 
 _PER_DECADE = 16  # points of the grid over the scale
 
 
-def energy_profile(rows, spaces, initial_rows=None) -> TransferCurve:
+def energy_profile(
+    rows: ArrayLike, spaces: ArrayLike | Eigenspaces, initial_rows: ArrayLike | None = None
+) -> TransferCurve:
     """Root mean square of the filters along each principal axis of the patches.
 
     `e_i^2 = mean_k (w_k . u_i)^2`: the transfer function of uncentred filters. The
@@ -60,7 +64,7 @@ def energy_profile(rows, spaces, initial_rows=None) -> TransferCurve:
     return transfer_function(spaces, filter_covariance(rows, require_full_rank=False))
 
 
-def linear_profile(sigma, scale: float) -> np.ndarray:
+def linear_profile(sigma: ArrayLike, scale: float) -> np.ndarray:
     """The profile of a linear network on random labels, up to a factor: `g_s(l)`.
 
     Gradient descent at the rate eta multiplies the error along an axis of variance l^2
@@ -96,7 +100,7 @@ def linear_profile(sigma, scale: float) -> np.ndarray:
     return -np.expm1(-scale * sigma**2) / sigma
 
 
-def checked_sigma(sigma) -> np.ndarray:
+def checked_sigma(sigma: ArrayLike) -> np.ndarray:
     """Returns standard deviations `(d,)` as float64, or refuses what is not positive and finite.
 
     Example:
@@ -221,7 +225,7 @@ def compare_profiles(curve: TransferCurve) -> dict[str, ProfileFit]:
     }
 
 
-def grid_correlations(profiles, sigma) -> np.ndarray:
+def grid_correlations(profiles: np.ndarray, sigma: ArrayLike) -> np.ndarray:
     """Correlation of many profiles with the linear network, each at its best grid scale.
 
     `fit_linear_profile` without refinement, the statistic of the tests in `profile_nulls`.
@@ -266,7 +270,7 @@ def _fit(shape, values, scale, at_edge=False):
     return ProfileFit(fitted, cosine, correlation, float(scale), at_edge)
 
 
-def hump_test(curve: TransferCurve, draws, rng) -> NullTest:
+def hump_test(curve: TransferCurve, draws: int, rng: np.random.Generator) -> NullTest:
     """Tests the fit of the linear network against other humps of the same heights.
 
     A draw keeps the values and deals them out anew: the largest to a uniformly drawn
@@ -303,7 +307,7 @@ def hump_test(curve: TransferCurve, draws, rng) -> NullTest:
     return NullTest(float(observed), np.concatenate(scores))
 
 
-def humps(values, num, rng) -> np.ndarray:
+def humps(values: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
     """Deals values out to random humps, float64 `(num, d)`, see `hump_test`.
 
     Example:
@@ -322,7 +326,13 @@ def humps(values, num, rng) -> np.ndarray:
     return values[np.argsort(keys, axis=1)]
 
 
-def rotation_test(rows, spaces, draws, rng, initial_rows=None) -> NullTest:
+def rotation_test(
+    rows: ArrayLike,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    initial_rows: ArrayLike | None = None,
+) -> NullTest:
     """Tests the fit of the linear network against profiles of the filters on random axes.
 
     A draw takes a uniformly random orthonormal basis for the axes of the data and
@@ -350,7 +360,9 @@ def rotation_test(rows, spaces, draws, rng, initial_rows=None) -> NullTest:
     """
     spaces = as_spaces(spaces)
     sigma, values = checked_curve(energy_profile(rows, spaces, initial_rows))
-    rows = np.asarray(rows, dtype=np.float64) - (0 if initial_rows is None else initial_rows)
+    rows = np.asarray(rows, dtype=np.float64) - (
+        0 if initial_rows is None else np.asarray(initial_rows)
+    )
     cov, dim = filter_covariance(rows, require_full_rank=False), len(sigma)
     starts = [group.start for group in spaces.groups]
     sizes = np.diff([*starts, dim])

@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.nulls import NullTest, chunks
@@ -17,7 +18,13 @@ from rl_keras.science.nulls import NullTest, chunks
 _ROUNDING = 1e-12  # of what is left after subtraction
 
 
-def linear_cka(first, second, unbiased: bool = True, first_ids=None, second_ids=None) -> float:
+def linear_cka(
+    first: ArrayLike,
+    second: ArrayLike,
+    unbiased: bool = True,
+    first_ids: ArrayLike | None = None,
+    second_ids: ArrayLike | None = None,
+) -> float:
     """Linear centred kernel alignment of two layers on the same examples.
 
     `HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))` of the Gram matrices `K = X X'` and
@@ -72,7 +79,13 @@ class MinibatchCKA:
         self._sums = np.zeros(3)
         self._num_batches = 0
 
-    def update(self, first, second, first_ids=None, second_ids=None) -> "MinibatchCKA":
+    def update(
+        self,
+        first: ArrayLike,
+        second: ArrayLike,
+        first_ids: ArrayLike | None = None,
+        second_ids: ArrayLike | None = None,
+    ) -> "MinibatchCKA":
         """Adds a batch and returns the object itself; take batches of one size.
 
         Arguments and errors are those of `linear_cka`.
@@ -150,7 +163,9 @@ def _pair(first, second, unbiased, first_ids, second_ids):
     return layers
 
 
-def check_same_examples(num: int, first_ids, second_ids) -> None:
+def check_same_examples(
+    num: int, first_ids: ArrayLike | None, second_ids: ArrayLike | None
+) -> None:
     """Refuses two lists of example ids that do not name the same examples in one order.
 
     Args:
@@ -197,7 +212,11 @@ class SubspaceMatch:
 
 
 def maximum_match(
-    first, second, tolerance: float, first_ids=None, second_ids=None
+    first: ArrayLike,
+    second: ArrayLike,
+    tolerance: float,
+    first_ids: ArrayLike | None = None,
+    second_ids: ArrayLike | None = None,
 ) -> SubspaceMatch:
     """Finds the maximum match of two layers.
 
@@ -237,7 +256,14 @@ def maximum_match(
     return _match(_factor(first, second), first.shape[1], tolerance)
 
 
-def match_test(first, second, tolerance: float, draws, rng, null: str = "gaussian") -> NullTest:
+def match_test(
+    first: ArrayLike,
+    second: ArrayLike,
+    tolerance: float,
+    draws: int,
+    rng: np.random.Generator,
+    null: str = "gaussian",
+) -> NullTest:
     """Tests the similarity of two layers against unrelated ones of the same shapes.
 
     Args:

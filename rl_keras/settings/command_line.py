@@ -7,6 +7,7 @@ from typing import Any
 from absl import flags
 
 from rl_keras.errors import UsageError
+from rl_keras.settings import flagfiles
 from rl_keras.settings.experiment import ExperimentConfig, all_settings, from_values, to_values
 from rl_keras.settings.model import models_that_take
 from rl_keras.settings.setting import Setting, format_value
@@ -48,13 +49,9 @@ def parse(arguments: Sequence[str]) -> tuple[ExperimentConfig, frozenset[str]]:
     """
     values = define_flags()
     try:
-        rest = values(["main.py", *arguments])[1:]
+        rest = values(["main.py", *flagfiles.expand(arguments)])[1:]
     except flags.Error as error:
         raise UsageError(f"{error} See --help for the flags.") from None
-    except UnicodeDecodeError:
-        raise UsageError("a --flagfile is not a text file.") from None
-    except RecursionError:
-        raise UsageError("a --flagfile includes itself.") from None
     if values.help:
         print_help()
         raise SystemExit(0)

@@ -8,14 +8,17 @@ The folder is a local one or lies under gs://. Every file is written whole (see
 stage is finished when `stages/STAGE/result.json` exists, which is written last.
 """
 
+import contextlib
 import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 
 import numpy as np
 
+import rl_keras
 from rl_keras.errors import UsageError
 from rl_keras.settings.experiment import (
     FORMAT,
@@ -31,6 +34,27 @@ FREE_SETTINGS = frozenset(s.flag for s in all_settings() if s.section == "run") 
     "data_dir",
     "download",
 }
+
+
+# The packages whose versions are recorded, each with the names of its builds on package indexes.
+_RECORDED = {
+    "tensorflow": ("tensorflow", "tensorflow-tpu", "tensorflow-cpu", "tf-nightly"),
+    "keras": ("keras", "keras-nightly"),
+    "numpy": ("numpy",),
+}
+
+
+def installed_versions() -> dict[str, str]:
+    """Returns the versions of rl_keras and of what it computes with, none of it imported.
+
+    A package that is not installed is left out.
+    """
+    versions = {"rl_keras": rl_keras.__version__}
+    for package, builds in _RECORDED.items():
+        for build in builds:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                versions.setdefault(package, metadata.version(build))
+    return versions
 
 
 @dataclass(frozen=True)
@@ -187,8 +211,16 @@ class RunDirectory:
         return replace(config, run=replace(config.run, seeds=tuple(sorted(seeds))))
 
     def claim(self, config: ExperimentConfig, flagfile: str) -> None:
-        """Writes the configuration, which makes the folder this run's own."""
-        document = {"format": FORMAT, "settings": to_values(config)}
+        """Writes the configuration, which makes the folder this run's own.
+
+        The versions beside it are those of the process that began or continued the run last;
+        nothing reads them, so a run may go on with others.
+        """
+        document = {
+            "format": FORMAT,
+            "settings": to_values(config),
+            "versions": installed_versions(),
+        }
         write_bytes(self.config_path, (json.dumps(document, indent=2) + "\n").encode())
         write_bytes(self.flagfile_path, flagfile.encode())
 
