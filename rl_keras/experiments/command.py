@@ -11,7 +11,7 @@ from rl_keras.experiments.devices import make_strategy
 from rl_keras.experiments.plan import describe, make_plan
 from rl_keras.experiments.progress import RunProgress
 from rl_keras.experiments.run_data import RunData
-from rl_keras.experiments.runner import Experiment, claim, held
+from rl_keras.experiments.runner import Experiment, claim, lock_of
 from rl_keras.experiments.sharing import upstream_settings
 from rl_keras.experiments.workers import Workers, part_of_run
 from rl_keras.settings.experiment import ExperimentConfig, memorisation_warnings, to_values
@@ -122,7 +122,7 @@ def _train(config, experiments, progress):
     for experiment in experiments:
         experiment.carry_out(progress)
     if config.run.variants:
-        with held(top):
+        with lock_of(top):
             names = variant_names(config)
             top.collect_variants({n: e.directory for n, e in zip(names, experiments, strict=True)})
 

@@ -12,7 +12,7 @@ from rl_keras.data.changed_source import change_source
 from rl_keras.data.slices import check_disjoint, num_examples
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
-from rl_keras.experiments.starts import Arm, alignment_layers, plan_arms
+from rl_keras.experiments.chosen_layers import Arm, alignment_layers, plan_arms
 from rl_keras.models import build_model
 from rl_keras.settings.experiment import ExperimentConfig
 from rl_keras.settings.stage import StageConfig

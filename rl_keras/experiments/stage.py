@@ -20,7 +20,7 @@ from rl_keras.experiments.measurements import Measures
 from rl_keras.experiments.plan import StagePlan
 from rl_keras.experiments.progress import Progress, RunProgress
 from rl_keras.experiments.run_data import RunData
-from rl_keras.experiments.tensorboard import WeightHistograms, write_run_header
+from rl_keras.experiments.tensorboard import WeightHistograms, write_settings
 from rl_keras.experiments.training import Trainer, Weights, read_weights
 from rl_keras.storage.run_folder import RunDirectory, write_arrays
 
@@ -98,7 +98,7 @@ class _StageRun:
             self.board = TensorBoardWriter(directory.tensorboard_path(stage.key))
             if not checkpoint:
                 self.board.clear()
-            write_run_header(self.board, stage.key, self.config)
+            write_settings(self.board, stage.key, self.config)
             writers.append(self.board)
         self.measures = Measures(stage, material, trainer.model, writers)
         self.writers = writers
