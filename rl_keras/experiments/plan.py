@@ -9,6 +9,7 @@ import numpy as np
 
 from rl_keras.callbacks.layers import alignable_layers
 from rl_keras.data.changed_source import change_source
+from rl_keras.data.examples import fits_in_memory
 from rl_keras.data.slices import check_disjoint, num_examples
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
@@ -71,7 +72,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
     Raises:
         UsageError: for every contradiction between settings, data and model.
     """
-    source = _opened({} if sources is None else sources, config)
+    source = _open({} if sources is None else sources, config)
     specs = {"upstream_split": config.upstream.split, "test_split": config.data.test_split}
     if config.transfer.arms:
         specs["downstream_split"] = config.downstream.split
@@ -82,7 +83,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
         _check_crop(stage, source)
     model = build_model(config.model, source.image_shape, stages[-1].head_units, seed=0)
     if config.measure.minimum_norm:
-        _check_minimum_norm(model, stages[0].num_examples)
+        _check_minimum_norm(config, source, model, stages[0].num_examples)
     return Plan(
         config=config,
         source=source,
@@ -94,7 +95,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
     )
 
 
-def _opened(sources, config):
+def _open(sources, config):
     """The data set as the network gets it, one object for all plans that want the same."""
     data = config.data
     arguments = {
@@ -111,11 +112,11 @@ def _opened(sources, config):
         sources[key] = open_source(**arguments)
     original, split = sources[key], config.upstream.split
     # Gaussian pixels have the moments of the upstream slice.
-    own = (data, split if data.input_corruption == "gaussian" else "")
-    if own not in sources:
+    changes = (data, split if data.input_corruption == "gaussian" else "")
+    if changes not in sources:
         check_disjoint(original, {"upstream_split": split})  # refuses what is no slice
-        sources[own] = change_source(original, data, split)
-    return sources[own]
+        sources[changes] = change_source(original, data, split)
+    return sources[changes]
 
 
 def label_classes(labels: str, settings: StageConfig, source) -> int:
@@ -135,7 +136,14 @@ def label_classes(labels: str, settings: StageConfig, source) -> int:
     return source.num_classes
 
 
-def _check_minimum_norm(model, num_examples):
+def _check_minimum_norm(config, source, model, num_examples):
+    megabytes = config.data.max_resident_mb
+    for spec in (config.upstream.split, config.data.test_split):
+        if not fits_in_memory(source, spec, megabytes):
+            raise UsageError(
+                "--minimum_norm needs the upstream and the test split in memory; take smaller "
+                f"ones, or raise --max_resident_mb. Received: {megabytes}"
+            )
     dim = model.get_layer("head").kernel.shape[0]
     if num_examples >= dim:
         raise UsageError(
@@ -248,8 +256,8 @@ def _transferred(plan):
         groups.setdefault(arm.variables, []).append(name)
     if len([variables for variables in groups if variables]) == 1:
         return ", ".join(next(variables for variables in groups if variables))
-    said = [f"{', '.join(paths)} ({', '.join(names)})" for paths, names in groups.items() if paths]
-    return "; ".join(said) or "nothing"
+    parts = [f"{', '.join(paths)} ({', '.join(names)})" for paths, names in groups.items() if paths]
+    return "; ".join(parts) or "nothing"
 
 
 def _multiplication_rate() -> float:

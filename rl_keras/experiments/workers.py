@@ -156,16 +156,16 @@ class Workers:
         """
         if not self._strategy:
             return
-        own = json.loads(json.dumps(dict(values)))
-        chiefs = json.loads(self._send(json.dumps(own).encode()))
-        differ = [name for name in {**chiefs, **own} if chiefs.get(name) != own.get(name)]
+        mine = json.loads(json.dumps(dict(values)))
+        chiefs = json.loads(self._send(json.dumps(mine).encode()))
+        differ = [name for name in {**chiefs, **mine} if chiefs.get(name) != mine.get(name)]
         if not self.any(bool(differ)):
             return
         detail = "Received: a worker that differs, and says where"
         if differ:
             name = differ[0]
             detail = f"Expected, as worker 0: {name}={chiefs.get(name)}. "
-            detail += f"Received: {name}={own.get(name)}"
+            detail += f"Received: {name}={mine.get(name)}"
         raise UsageError(f"all workers must have the same {what}. {detail}")
 
     def _send(self, content: bytes) -> bytes:
