@@ -207,10 +207,10 @@ class Experiment:
 
 
 def claim(directory: RunDirectory, config: ExperimentConfig) -> None:
-    """Makes a folder the run's own; seeds that it holds already stay."""
+    """Writes the settings of a run into its folder, with the seeds that are there already."""
     with lock_of(directory):
-        joined = directory.joined(config)
-        directory.claim(joined, to_flagfile(joined))
+        config = directory.with_stored_seeds(config)
+        directory.claim(config, to_flagfile(config))
 
 
 def lock_of(directory: RunDirectory):

@@ -82,12 +82,12 @@ def train_stage(
 
 
 class _StageRun:
-    """What belongs together while one stage trains."""
+    """One stage while it trains: its measurements, its log, its checkpoints, its result."""
 
     def __init__(self, stage, trainer, data, directory):
         self.stage, self.trainer, self.data = stage, trainer, data
         self.directory, self.config = directory, data.plan.config
-        self.begin, self.before = time.monotonic(), 0.0
+        self.begin, self.earlier_seconds = time.monotonic(), 0.0
         # Before the first step, so that a resumed stage is held to the same labels.
         self.labels = data.store_labels(stage)
         self.log, self.board = MetricLog(), None
@@ -107,11 +107,12 @@ class _StageRun:
             for measurement, rows in zip(self.measurements, checkpoint.records, strict=True):
                 measurement.resume(rows)
             self.log.rows = checkpoint.log
-            self.before = checkpoint.seconds
+            self.earlier_seconds = checkpoint.seconds
 
     @property
     def seconds(self):
-        return self.before + time.monotonic() - self.begin
+        """Training time, with that of processes that were killed."""
+        return self.earlier_seconds + time.monotonic() - self.begin
 
     def fit(self, callbacks):
         callbacks = [*self.measurements, *callbacks]

@@ -179,8 +179,8 @@ class RunDirectory:
                     f"or another --workdir. Received: --{flag}={new[flag]}"
                 )
 
-    def joined(self, config: ExperimentConfig) -> ExperimentConfig:
-        """Returns the configuration with the seeds that the folder holds already."""
+    def with_stored_seeds(self, config: ExperimentConfig) -> ExperimentConfig:
+        """Returns the configuration with the seeds of the run in the folder added to its own."""
         if not self.config_path.exists():
             return config
         seeds = {*self.read_config().run.seeds, *config.run.seeds}
