@@ -22,7 +22,15 @@ from rl_keras.storage.run_folder import StageKey, stage_keys
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage: its name, its settings, and the sizes that follow from the data."""
+    """One stage: its name, its settings, and the sizes that follow from the data.
+
+    Args:
+        key: its name.
+        settings: of its examples, labels and optimiser.
+        num_examples: in its training slice.
+        num_classes: from which its labels are drawn.
+        head_units: outputs of the network, at least one for each class.
+    """
 
     key: StageKey
     settings: StageConfig
@@ -47,7 +55,17 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All stages of a run in order, and what they share."""
+    """All stages of a run in order, and what they share.
+
+    Args:
+        config: the settings.
+        source: the data set with its images cropped and corrupted as the settings say.
+        stages: in the order in which they are trained.
+        arms: what each downstream arm transfers, by its name.
+        alignment_layers: paths of the layers whose alignment is measured.
+        num_parameters: of the model of the last stage.
+        multiplications: of one forward pass of one example.
+    """
 
     config: ExperimentConfig
     source: object
@@ -58,6 +76,7 @@ class Plan:
     multiplications: int
 
     def upstream(self, seed: int) -> StagePlan:
+        """Returns the upstream stage of a seed."""
         return next(s for s in self.stages if s.key.stage == "upstream" and s.key.seed == seed)
 
 

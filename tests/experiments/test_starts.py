@@ -54,6 +54,25 @@ def test_only_the_transferred_kernel_differs_and_the_head_is_fresh(name):
     assert all(weights[path].dtype == fresh[path].dtype for path in fresh)
 
 
+@pytest.mark.parametrize("name", FIRST_LAYER_STARTS)
+def test_the_first_layers_do_not_depend_on_how_many_follow(name):
+    # Arms of several depths take their part of one draw.
+    weights = [random_kernels(seed) for seed in (1, 2)]
+    kernels = list(weights[0])
+    one, all_of_them = (
+        starting_weights(name, [path[0] for path in kernels[:number]], kernels[:number], *weights)
+        for number in (1, 3)
+    )
+    np.testing.assert_array_equal(one["a/kernel"], all_of_them["a/kernel"])
+    changed = [path for path in kernels if not np.array_equal(all_of_them[path], weights[0][path])]
+    assert changed == ([] if name == "scratch" else kernels)
+
+
+def random_kernels(seed):
+    rng = np.random.default_rng(seed)
+    return {f"{layer}/kernel": rng.normal(size=(3, 9)) for layer in "abc"}
+
+
 def test_inputs_are_left_alone():
     before = random_weights(1)
     fresh, _, _ = start("covariance")
