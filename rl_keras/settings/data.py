@@ -6,6 +6,7 @@ from rl_keras.settings.setting import setting
 
 SCALINGS = ("standardize", "minus_one_one", "per_image", "none")
 INPUT_CORRUPTIONS = ("none", "shuffled_pixels", "random_pixels", "gaussian")
+SYNTHETIC = "gaussian"  # the data set that is drawn and not read: vectors without true labels
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class DataConfig:
     shuffle_buffer: int = setting(
         10_000, "Examples in the shuffle buffer of a streamed slice.", at_least=1
     )
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the examples are drawn vectors of a known covariance, not images."""
+        return self.dataset == SYNTHETIC
 
     @property
     def input_variances(self) -> tuple[float, ...]:

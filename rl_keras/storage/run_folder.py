@@ -203,8 +203,8 @@ class RunDirectory:
                     f"or another --workdir. Received: --{flag}={new[flag]}"
                 )
 
-    def joined(self, config: ExperimentConfig) -> ExperimentConfig:
-        """Returns the configuration with the seeds that the folder holds already."""
+    def with_stored_seeds(self, config: ExperimentConfig) -> ExperimentConfig:
+        """Returns the configuration with the seeds of the run in the folder added to its own."""
         if not self.config_path.exists():
             return config
         seeds = {*self.read_config().run.seeds, *config.run.seeds}
@@ -297,8 +297,8 @@ class RunDirectory:
         """Removes what killed processes have left: files half written, states of done stages."""
         stages = [self.stage_path(key) for key in stage_keys(self.read_config())]
         states = [stage / "checkpoints" for stage in stages]
-        for place in [self.path, self.path / "arrays", self.path / "labels", *stages, *states]:
-            for path in [*place.glob(".*.tmp"), *place.glob("step-*.npz")]:
+        for parent in [self.path, self.path / "arrays", self.path / "labels", *stages, *states]:
+            for path in [*parent.glob(".*.tmp"), *parent.glob("step-*.npz")]:
                 path.unlink(missing_ok=True)
 
     def read_metrics(self) -> list[dict]:

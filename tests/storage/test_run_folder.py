@@ -142,9 +142,9 @@ def test_streaming_is_no_free_setting_since_its_order_differs(tmp_path):
 def test_joined_seeds_are_those_of_both_runs(tmp_path):
     run = RunDirectory(tmp_path)
     config = from_values({"seeds": (3, 1)})
-    assert run.joined(config) == config
+    assert run.with_stored_seeds(config) == config
     run.claim(config, "")
-    assert run.joined(from_values({"seeds": (2, 3)})).run.seeds == (1, 2, 3)
+    assert run.with_stored_seeds(from_values({"seeds": (2, 3)})).run.seeds == (1, 2, 3)
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
