@@ -47,7 +47,7 @@ def evaluate(runs: Iterable[Run], claims: Sequence[Claim] = CLAIMS) -> list[Verd
     Raises:
         UsageError: if what a run has left is damaged.
     """
-    each = {run.name: run.found for run in runs}
+    each = {run.name: run.variants for run in runs}
     everywhere = {ALL_RUNS: _together(each)} if len(each) > 1 else each
     return [
         Verdict(claim, name, effect, *decide(claim, effect))

@@ -7,6 +7,8 @@ import numpy as np
 
 from rl_keras.errors import UsageError
 
+_ROUNDING = 1e-10  # of the largest eigenvalue
+
 
 @dataclasses.dataclass(frozen=True)
 class Eigenspaces:
@@ -52,6 +54,35 @@ def eigenspaces(cov, rtol: float = 1e-8) -> Eigenspaces:
     ends = [*starts[1:], len(values)]
     groups = tuple(slice(start, end) for start, end in zip(starts, ends, strict=True))
     return Eigenspaces(values, vectors * np.sign(largest), groups)
+
+
+def covariance_of(values, vectors) -> np.ndarray:
+    """Returns the covariance with these eigenvalues and eigenvectors, `V diag(values) V'`.
+
+    Args:
+        values: array `(d,)`.
+        vectors: array `(d, d)`, orthonormal columns V.
+
+    Example:
+        >>> covariance_of([4.0, 1.0], np.eye(2)).tolist()
+        [[4.0, 0.0], [0.0, 1.0]]
+    """
+    vectors = np.asarray(vectors, dtype=np.float64)
+    return (vectors * values) @ vectors.T
+
+
+def above_rounding(eigenvalues) -> np.ndarray:
+    """Says which eigenvalues are not zero up to rounding, bool `(d,)`.
+
+    Args:
+        eigenvalues: array `(d,)`; those of at most 1e-10 of the largest are rounding.
+
+    Example:
+        >>> above_rounding([4.0, 1.0, 1e-12]).tolist()
+        [True, True, False]
+    """
+    eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
+    return eigenvalues > _ROUNDING * eigenvalues.max()
 
 
 def tolerance_from_sample_size(values, num_samples: int, num_sds: float = 3.0) -> np.ndarray:

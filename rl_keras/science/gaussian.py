@@ -11,7 +11,7 @@ import numpy as np
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance
-from rl_keras.science.eigenspaces import symmetric
+from rl_keras.science.eigenspaces import covariance_of, symmetric
 from rl_keras.science.nulls import as_spaces
 from rl_keras.science.transfer import transfer_function
 
@@ -93,7 +93,7 @@ class FilterGaussian:
         values, vectors = np.linalg.eigh(symmetric(self.covariance, "covariance"))
         # The symmetric root is unique, so a sample does not depend on the sign or the
         # choice of eigenvectors. Eigenvalues that are zero may come out negative.
-        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        root = covariance_of(np.sqrt(np.maximum(values, 0)), vectors)
         return generator.standard_normal((num_filters, len(root))) @ root
 
 
@@ -172,7 +172,7 @@ def covariance_from_profile(profile: LayerProfile, data_cov) -> np.ndarray:
     variances = profile.values**2
     for group in spaces.groups:
         variances[group] = variances[group].mean()
-    cov = (spaces.vectors * variances) @ spaces.vectors.T
+    cov = covariance_of(variances, spaces.vectors)
     return (cov + cov.T) / 2
 
 

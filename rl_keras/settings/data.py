@@ -86,6 +86,11 @@ class DataConfig:
     )
 
     @property
+    def is_synthetic(self) -> bool:
+        """Whether the inputs are vectors drawn from a Gaussian, --dataset=gaussian."""
+        return self.dataset == "gaussian"
+
+    @property
     def input_variances(self) -> tuple[float, ...]:
         """The variance of each input dimension of --dataset=gaussian."""
         counts = self.gaussian_counts or (1,) * len(self.gaussian_variances)
