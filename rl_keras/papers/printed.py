@@ -23,8 +23,8 @@ class PrintedCurve:
 
     Attributes:
         source: figure and panel.
-        points: `(k, 3)`: place on the horizontal axis, lowest and highest f. The place is
-            the standard deviation of the input in the synthetic panels, and the eigenvalue
+        points: `(k, 3)`: position on the horizontal axis, lowest and highest f. The position
+            is the standard deviation of the input in the synthetic panels, and the eigenvalue
             of the data covariance in those of CIFAR-10.
         baseline: f at the smallest eigenvalues, which training does not change, where the
             scale of the initial weights is not known; else `None`.
@@ -135,10 +135,10 @@ def printed_curve(config: ExperimentConfig) -> PrintedCurve | None:
         True
     """
     data, model, labels = config.data, config.model, config.upstream.labels[0]
-    if (data.dataset, model.model, labels) == ("gaussian", "mlp", "random"):
-        own = np.sqrt(np.sort(data.input_variances))
+    if data.is_synthetic and (model.model, labels) == ("mlp", "random"):
+        sigma = np.sqrt(np.sort(data.input_variances))
         for deviations, widths, panel in _SYNTHETIC:
-            is_same = len(own) == len(deviations) and np.allclose(own, deviations)
+            is_same = len(sigma) == len(deviations) and np.allclose(sigma, deviations)
             if is_same and model.widths == widths:
                 return panel
     if (data.dataset, data.scaling, model.model) == ("cifar10", "standardize", "simple_cnn"):

@@ -263,7 +263,7 @@ def _p_value(arrays, prefix, seed):
     if rows is None or len(rows) <= rows.shape[1] or not np.isfinite(scores[-1]):
         return np.nan
     rng = np.random.default_rng(derive_seed(seed, "end_sign_flips", prefix))
-    return sign_flip_test(rows, _eigenspaces(arrays, prefix), _SINGLE_DRAWS, rng).p_value
+    return sign_flip_test(rows, stored_eigenspaces(arrays, prefix), _SINGLE_DRAWS, rng).p_value
 
 
 def _pooled_p_value(runs, prefix):
@@ -276,7 +276,7 @@ def _pooled_p_value(runs, prefix):
         return np.nan
     run_of_filter = np.repeat(np.arange(len(filters)), [len(rows) for rows in filters])
     rng = np.random.default_rng(derive_seed(0, "pooled_sign_flips", prefix))
-    spaces = _eigenspaces(runs[0], prefix)
+    spaces = stored_eigenspaces(runs[0], prefix)
     return sign_flip_test(pooled, spaces, _POOLED_DRAWS, rng, runs=run_of_filter).p_value
 
 
@@ -288,7 +288,13 @@ def _last_filters(arrays, prefix):
     return rows
 
 
-def _eigenspaces(arrays, prefix):
+def stored_eigenspaces(arrays: Mapping[str, np.ndarray], prefix: str) -> Eigenspaces:
+    """Returns the eigenspaces of the data that a stage has left.
+
+    Args:
+        arrays: of the stage; those of older runs do not tell which eigenvalues are equal.
+        prefix: such as `"alignment/conv1"`.
+    """
     values, vectors = data_axes(arrays, prefix)
     sizes = arrays.get(f"{prefix}/group_sizes", np.ones(len(values), dtype=int))
     ends = np.cumsum(sizes)
