@@ -1,8 +1,10 @@
-"""Gaussian filters with a learnt covariance: the paper's initialisation without the filters.
+"""New filters with a learnt covariance: the paper's start that keeps no trained filter.
 
-Filters of a deeper layer live in the channels of the layer before. If that layer is drawn
-anew its channels mean something else, and only the transfer function of the filters can be
-kept, a `LayerProfile`: how strong they are along the principal axes of their input.
+The filters of the first layer are drawn from a Gaussian with the covariance of trained ones.
+The entries of a deeper layer's filters belong to the channels of the layer before. If that
+layer is drawn anew, its channels mean something else, and only the transfer function of the
+filters can be kept. It is stored as a `LayerProfile`: how strong the filters are along the
+principal axes of their input.
 """
 
 import dataclasses
@@ -11,8 +13,7 @@ import numpy as np
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance
-from rl_keras.science.eigenspaces import covariance_of, symmetric
-from rl_keras.science.nulls import as_spaces
+from rl_keras.science.eigenspaces import as_spaces, covariance_of, symmetric
 from rl_keras.science.transfer import transfer_function
 
 
