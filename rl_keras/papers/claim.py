@@ -1,8 +1,8 @@
 """A claim, the effect that decides it in one run, and the rule that leads to a verdict.
 
-The rule is the same for every claim. An effect with its 95% interval over seeds *holds* up the
-claim if the interval lies wholly on the claimed side of a bound, and the claim *fails* if it
-lies wholly on the other side. Else, and with fewer than three seeds, it is *undecided*.
+The rule is the same for every claim. It *holds* if the 95% interval of its effect over seeds
+lies wholly on the claimed side of a bound, and it *fails* if the interval lies wholly on the
+other side. Otherwise, and with fewer than three seeds, it is *undecided*.
 
 Some claims say only that there are settings with an effect. If the settings of a run do not have
 it, such a claim stays *undecided* instead of failing, since other settings may have it.
@@ -79,82 +79,6 @@ class Claim:
         return f"{self.side} {'±' if self.side == 'within' else ''}{self.bound:g}"
 
 
-def effect_of(
-    about: str, by_seed: Mapping[int, float], planned: int, note: str = "", confidence: float = 0.95
-) -> Effect:
-    """Returns the effect with these values, one for each seed.
-
-    Args:
-        about: as in `Effect`, and so are `planned` and `note`.
-        by_seed: values; those that are not finite are left out, and the note says so.
-        confidence: of the interval.
-    """
-    kept = {seed: value for seed, value in sorted(by_seed.items()) if math.isfinite(value)}
-    left_out = sorted(set(by_seed) - set(kept))
-    if left_out:
-        text = f"left out, since not finite: seed {', '.join(map(str, left_out))}"
-        note = "; ".join(filter(None, (note, text)))
-    interval = mean_interval(list(kept.values()), confidence) if kept else None
-    return Effect(about, kept, interval, tuple(kept), planned, note)
-
-
-def about(variant: str, labels: str, start: str = "") -> str:
-    """Returns the words for a part of a run, for `Effect.about`.
-
-    Args:
-        variant: its name, empty in a run without variants.
-        labels: kind of labels.
-        start: of the downstream training, if there are several.
-
-    Example:
-        >>> about("wide", "true", "layerwise"), about("random", "random")
-        ('wide: true labels, layerwise', 'random labels')
-    """
-    text = f"{labels} labels" if variant in ("", labels) else f"{variant}: {labels} labels"
-    return f"{text}, {start}" if start else text
-
-
-def upstream_effect(
-    variant: str, results: Results, by_seed: Mapping[int, float], note: str = ""
-) -> Effect:
-    """Returns an effect that was measured upstream in one variant.
-
-    Args:
-        variant: its name, and `results` are its results.
-        by_seed: as in `effect_of`, and so is `note`.
-    """
-    text = about(variant, results.config.upstream.labels[0])
-    return effect_of(text, by_seed, results.num_planned_seeds, note)
-
-
-def difference(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
-    """Returns the first less the second, of the seeds that both have.
-
-    Example:
-        >>> difference({0: 3.0, 1: 5.0}, {1: 1.0})
-        {1: 4.0}
-    """
-    return {seed: value - second[seed] for seed, value in first.items() if seed in second}
-
-
-def shares(values: Mapping[int, float], whole: Mapping[int, float]) -> tuple[dict, str]:
-    """Returns values as shares of the mean of others, and a note if there is no such share.
-
-    Args:
-        values: by seed.
-        whole: by seed; what they are compared with, which must be positive on the mean.
-
-    Example:
-        >>> shares({0: 1.0, 1: 2.0}, {0: 3.0, 1: 5.0})
-        ({0: 0.25, 1: 0.5}, '')
-    """
-    seeds = [seed for seed in values if seed in whole]
-    mean = sum(whole[seed] for seed in seeds) / max(1, len(seeds))
-    if seeds and not mean > 0:
-        return {}, f"what it is compared with is not positive: {mean:.3g} on the mean"
-    return {seed: values[seed] / mean for seed in seeds}, ""
-
-
 def decide(claim: Claim, effect: Effect) -> tuple[str, str]:
     """Returns the verdict on a claim and the reason in words.
 
@@ -192,3 +116,79 @@ def _decide_within(claim, interval):
     if interval.low > bound or interval.high < -bound:
         return FAILS, f"the interval lies wholly beyond ±{bound:g}"
     return UNDECIDED, f"the interval reaches across an end of ±{bound:g}"
+
+
+def effect_of(
+    about: str, by_seed: Mapping[int, float], planned: int, note: str = "", confidence: float = 0.95
+) -> Effect:
+    """Returns the effect with these values, one for each seed.
+
+    Args:
+        about: as in `Effect`, and so are `planned` and `note`.
+        by_seed: values; those that are not finite are left out, and the note says so.
+        confidence: of the interval.
+    """
+    kept = {seed: value for seed, value in sorted(by_seed.items()) if math.isfinite(value)}
+    left_out = sorted(set(by_seed) - set(kept))
+    if left_out:
+        text = f"left out, since not finite: seed {', '.join(map(str, left_out))}"
+        note = "; ".join(filter(None, (note, text)))
+    interval = mean_interval(list(kept.values()), confidence) if kept else None
+    return Effect(about, kept, interval, tuple(kept), planned, note)
+
+
+def upstream_effect(
+    variant: str, results: Results, by_seed: Mapping[int, float], note: str = ""
+) -> Effect:
+    """Returns an effect that was measured upstream in one variant.
+
+    Args:
+        variant: its name, and `results` are its results.
+        by_seed: as in `effect_of`, and so is `note`.
+    """
+    text = about(variant, results.config.upstream.labels[0])
+    return effect_of(text, by_seed, results.num_planned_seeds, note)
+
+
+def about(variant: str, labels: str, start: str = "") -> str:
+    """Returns the words for a part of a run, for `Effect.about`.
+
+    Args:
+        variant: its name, empty in a run without variants.
+        labels: kind of labels.
+        start: of the downstream training, if there are several.
+
+    Example:
+        >>> about("wide", "true", "layerwise"), about("random", "random")
+        ('wide: true labels, layerwise', 'random labels')
+    """
+    text = f"{labels} labels" if variant in ("", labels) else f"{variant}: {labels} labels"
+    return f"{text}, {start}" if start else text
+
+
+def difference(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    """Returns the first less the second, of the seeds that both have.
+
+    Example:
+        >>> difference({0: 3.0, 1: 5.0}, {1: 1.0})
+        {1: 4.0}
+    """
+    return {seed: value - second[seed] for seed, value in first.items() if seed in second}
+
+
+def shares(values: Mapping[int, float], whole: Mapping[int, float]) -> tuple[dict, str]:
+    """Returns values as shares of the mean of others, and a note if there is no such share.
+
+    Args:
+        values: by seed.
+        whole: by seed; what they are compared with, which must be positive on the mean.
+
+    Example:
+        >>> shares({0: 1.0, 1: 2.0}, {0: 3.0, 1: 5.0})
+        ({0: 0.25, 1: 0.5}, '')
+    """
+    seeds = [seed for seed in values if seed in whole]
+    mean = sum(whole[seed] for seed in seeds) / max(1, len(seeds))
+    if seeds and not mean > 0:
+        return {}, f"what it is compared with is not positive: {mean:.3g} on the mean"
+    return {seed: values[seed] / mean for seed in seeds}, ""

@@ -32,7 +32,7 @@ _NO_SPREAD = 1e-9  # draws that differ by less are all the same
 
 @dataclasses.dataclass(frozen=True)
 class NullTest:
-    """An observed score beside its draws under a null hypothesis; large scores speak against it.
+    """An observed score and draws of it under a null hypothesis, against which large scores speak.
 
     Args:
         observed: the score.
@@ -89,7 +89,7 @@ class NullTest:
 
 
 def sign_flip_test(rows, spaces, draws, rng, centered: bool = False, runs=None) -> NullTest:
-    """Tests whether filters are aligned with the data: their misalignment beside its null.
+    """Tests whether filters are aligned with the data, by their misalignment.
 
     Arguments and errors are those of `sign_flip_null`, and so are the assumptions.
 
@@ -236,7 +236,7 @@ def random_basis_distribution(filter_cov, seeds, normalization: str = "m") -> np
 
 @dataclasses.dataclass(frozen=True)
 class TrajectoryTest:
-    """Scores along the way beside their draws under a null; large scores speak against it.
+    """Scores at several steps, and draws of them under a null hypothesis.
 
     Args:
         observed: float64 array `(k,)`, a score for each step.

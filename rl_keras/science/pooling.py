@@ -113,12 +113,8 @@ def pool_runs(
     curve, score = transfer_function(spaces, covariance), misalignment(spaces, covariance)
 
     coefficients = [run @ spaces.vectors for run in runs]
-    curves, scores = [], []
-    for weights in _weights(len(runs), rows.shape[1] ** 2, interval, resamples, rng):
-        rotated = shrunk(_covariances(coefficients, weights, centered), intensity)
-        curves.append(_transfer_values(rotated, spaces.groups))
-        scores.append(misalignments(rotated, spaces.groups))
-    curves, scores = np.concatenate(curves), np.concatenate(scores)
+    weights = _weights(len(runs), rows.shape[1] ** 2, interval, resamples, rng)
+    curves, scores = _resampled(coefficients, weights, spaces.groups, intensity, centered)
     curve_low, curve_high = _ends(interval, curves, curve.values, confidence)
     low = high = math.nan
     if np.isfinite(scores).all():
@@ -225,6 +221,16 @@ def _weights(num_runs, entries, interval, resamples, rng):
     else:
         for num in chunks(resamples, entries, rng):
             yield rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), num).astype(np.float64)
+
+
+def _resampled(coefficients, all_weights, groups, intensity, centered):
+    """Transfer functions and misalignments of the runs with each of the weights."""
+    curves, scores = [], []
+    for weights in all_weights:
+        rotated = shrunk(_covariances(coefficients, weights, centered), intensity)
+        curves.append(_transfer_values(rotated, groups))
+        scores.append(misalignments(rotated, groups))
+    return np.concatenate(curves), np.concatenate(scores)
 
 
 def _covariances(runs, weights, centered):

@@ -101,7 +101,7 @@ def linear_profile(sigma, scale: float) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class ProfileFit:
-    """A curve with its best amplitude beside an observed profile.
+    """A curve that was scaled to fit an observed profile.
 
     Args:
         values: float64 array `(d,)`, the curve in the unit of the profile.
@@ -280,8 +280,8 @@ def humps(values, num, rng) -> np.ndarray:
     values = np.sort(np.asarray(values, dtype=np.float64))
     dim = len(values)
     peaks = rng.integers(0, dim, num)
-    places = rng.permuted(np.tile(np.arange(dim - 1), (num, 1)), axis=1)
-    is_left = places < peaks[:, None]
+    positions = rng.permuted(np.tile(np.arange(dim - 1), (num, 1)), axis=1)
+    is_left = positions < peaks[:, None]
     # Sorted by this key, the left ones ascend, the largest follows, the right ones descend.
     ranks = np.arange(1, dim)
     keys = np.where(is_left, ranks - dim, dim - ranks)

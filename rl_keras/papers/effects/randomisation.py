@@ -46,8 +46,8 @@ def slower(slow: str, fast: str = "") -> Callable[[Variants], list[Effect]]:
 
     def measure(variants: Variants) -> list[Effect]:
         return [
-            effect_of(about, {seed: math.log2(r) for seed, r in ratios.items() if r > 0}, planned)
-            for about, ratios, planned in _step_ratios(variants, slow, fast)
+            effect_of(text, {seed: math.log2(r) for seed, r in ratios.items() if r > 0}, planned)
+            for text, ratios, planned in _step_ratios(variants, slow, fast)
         ]
 
     return measure
@@ -56,8 +56,8 @@ def slower(slow: str, fast: str = "") -> Callable[[Variants], list[Effect]]:
 def times_as_long(variants: Variants) -> list[Effect]:
     """Measures how many times as many steps random labels take as true ones."""
     return [
-        effect_of(about, ratios, planned)
-        for about, ratios, planned in _step_ratios(variants, RANDOM, TRUE)
+        effect_of(text, ratios, planned)
+        for text, ratios, planned in _step_ratios(variants, RANDOM, TRUE)
     ]
 
 
