@@ -38,7 +38,8 @@ def expected_agreement(
         [1.0, 0.278, 0.1]
 
     Reference:
-        Chen et al., ICML 2019; the accuracy is ours.
+        Chen et al., ICML 2019, "Understanding and Utilizing Deep Neural Networks Trained
+        with Noisy Labels"; the accuracy is ours.
     """
     e = _checked(noise, num_classes, kind, "noise")
     if not 0 <= accuracy <= 1:
@@ -54,9 +55,9 @@ def implied_noise_rate(agreement, num_classes: int, kind: str = "symmetric") -> 
     """The noise e-hat at which held-out predictions would agree so often with the labels.
 
     The inverse of `expected_agreement` at full accuracy on the branch of less than full
-    noise, `e < (c - 1) / c` or, for pairs, `e < 1/2`. It is flat at the end of it: near
-    full noise a small error of the agreement is a large one of e-hat. An agreement
-    below any possible one reads as full noise.
+    noise, `e < (c - 1) / c` or, for pairs, `e < 1/2`. Near full noise the agreement hardly
+    changes with e, so a small error of the agreement is a large one of e-hat there. An
+    agreement below any possible one gives full noise.
 
     An imperfect network disagrees with true labels too, so e-hat is biased upward,
     see `apparent_noise_rate`.

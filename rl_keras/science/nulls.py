@@ -110,10 +110,11 @@ def sign_flip_null(rows, spaces, draws, rng, centered: bool = False, runs=None) 
     matrix. Each draw is distributed as the observed score if the filters are
     independent and their law has the symmetry of the data, whatever its tails.
 
-    Proposition 1 gives that symmetry to a run as a whole; that the filters of a run
-    are independent is more, and holds for wide layers only. With `runs` all filters
-    of a run are turned alike, and only the runs need to be independent. Runs on the
-    same images are so given these images, whose sample must then be symmetric too.
+    Proposition 1 gives that symmetry to a run as a whole. It does not say that the
+    filters of a run are independent, which is true for wide layers only. With `runs` all
+    filters of a run are turned alike, and only the runs need to be independent. Runs on
+    the same images are independent given these images, and then the sample of images
+    must have the symmetry too.
 
     Args:
         rows: array `(n, d)`, one filter per row, more filters than dimensions.
