@@ -58,7 +58,7 @@ def summary_cells(rows: Iterable[Mapping]) -> list[tuple[str, ...]]:
     """Returns the lines of `summary_table` as cells, the header first."""
     lines = [_HEADER]
     for names, group in _by_arm(rows).items():
-        numbers = (mean_cell(group, column, scale, digits) for column, scale, digits in _COLUMNS)
+        numbers = (_mean_cell(group, column, scale, digits) for column, scale, digits in _COLUMNS)
         lines.append((*names, *numbers))
     return lines
 
@@ -66,17 +66,17 @@ def summary_cells(rows: Iterable[Mapping]) -> list[tuple[str, ...]]:
 def _by_arm(rows) -> dict[tuple, list]:
     groups: dict[tuple, list] = {}
     for row in rows:
-        groups.setdefault(arm_of(row), []).append(row)
+        groups.setdefault(_arm_of(row), []).append(row)
     return groups
 
 
-def arm_of(row: Mapping) -> tuple[str, str]:
+def _arm_of(row: Mapping) -> tuple[str, str]:
     """What a line of a table is about: kind of labels, after the variant's name, and start."""
     variant = row.get("variant")
     return f"{variant}: {row['labels']}" if variant else row["labels"], row["start"]
 
 
-def mean_cell(group: Sequence[Mapping], column: str, scale: float, digits: int) -> str:
+def _mean_cell(group: Sequence[Mapping], column: str, scale: float, digits: int) -> str:
     """The mean over seeds with its interval; an empty cell is a seed without a value."""
     values = [scale * float(row[column]) for row in group if row[column] not in (None, "")]
     values = [value for value in values if math.isfinite(value)]
@@ -165,7 +165,7 @@ def depth_table(rows: Iterable[Mapping]) -> str:
         return ""
     lines = [("labels", "start", "layers", "train %", "test %")]
     for (labels, start, depth), group in groups.items():
-        cells = (mean_cell(group, column, 100, 1) for column in _ACCURACIES.values())
+        cells = (_mean_cell(group, column, 100, 1) for column in _ACCURACIES.values())
         lines.append((labels, start, str(depth), *cells))
     return "\n".join(["Final accuracy by the number of transferred layers:", *aligned(lines)])
 
@@ -196,7 +196,7 @@ def _by_depth(rows):
     """Rows by labels, start and depth, in this order; scratch comes first, with depth 0."""
     groups: dict[tuple, list] = {}
     for row in rows:
-        labels, arm = arm_of(row)
+        labels, arm = _arm_of(row)
         start, depth = split_arm(arm)
         if start == "scratch" or depth is not None:
             groups.setdefault((labels, start, depth or 0), []).append(row)

@@ -391,12 +391,12 @@ def chunks(draws, entries, rng):
     """
     if not isinstance(draws, (int, np.integer)) or draws < 1:
         raise UsageError(f"draws must be a positive integer. Received: draws={draws!r}")
-    check_generator(rng)
+    _check_generator(rng)
     step = max(1, _CHUNK_ENTRIES // entries)
     return (min(step, draws - start) for start in range(0, draws, step))
 
 
-def check_generator(rng):
+def _check_generator(rng):
     """Refuses what is no generator, such as a seed."""
     if not isinstance(rng, np.random.Generator):
         raise UsageError(
