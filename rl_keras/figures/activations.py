@@ -199,16 +199,10 @@ def _case(name, results, labels):
             key, quantity = replace(keys[0], labels=labels), f"{layer}/{moment}"
             case.rare[layer, moment] = _rare_units(key, quantity, rare, place, number)
             if (number, layer) in case.shown:
-                case.units[layer, moment] = _sorted_units(key, quantity, units, place)
+                case.units[layer, moment] = quantities.sorted_units(
+                    "units", key, quantity, units, place
+                )
     return case
-
-
-def _sorted_units(key, quantity, stack, place):
-    """Units are sorted within each seed."""
-    seeds, steps, values = stack
-    shares = np.sort(values[:, place], axis=1)[:, ::-1]
-    percent = 100 * (np.arange(shares.shape[1]) + 0.5) / shares.shape[1]
-    return mean_curve("units", key, quantity, seeds, steps[place], shares, x=percent)
 
 
 def _rare_units(key, quantity, stack, place, number):

@@ -14,8 +14,6 @@ Reference:
 
 from pathlib import Path
 
-import numpy as np
-
 from rl_keras.figures.plotting import panels, style
 from rl_keras.figures.plotting.small_print import of_results, p_value_text
 from rl_keras.results import quantities
@@ -87,15 +85,8 @@ def _activity(results):
             units = results.stack(keys, f"activity/{layer}", "fraction_active")
             rare = results.stack(keys, f"activity/{layer}", "rarely_active")
             for place in places if units and rare else ():
-                yield _sorted_units(layer, kind, units, place)
+                name = f"{layer}/fraction_active"
+                yield quantities.sorted_units("activity", kind, name, units, place)
                 seeds, steps, shares = rare
                 name, step = f"{layer}/share_rarely_active", steps[place]
                 yield mean_curve("activity", kind, name, seeds, step, shares[:, place])
-
-
-def _sorted_units(layer, kind, stack, place):
-    seeds, steps, values = stack
-    fractions = np.sort(values[:, place], axis=1)[:, ::-1]
-    percent = 100 * (np.arange(fractions.shape[1]) + 0.5) / fractions.shape[1]
-    name = f"{layer}/fraction_active"
-    return mean_curve("activity", kind, name, seeds, steps[place], fractions, x=percent)

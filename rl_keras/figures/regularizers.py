@@ -57,8 +57,7 @@ def table(run: RunDirectory) -> str:
         cells = [_cell(row, "train"), _printed(row["published_train"])]
         cells += [_cell(row, "test"), _printed(row["published_test"])]
         lines.append((*_names(row), *cells))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(aligned(cells, widths) for cells in lines)
+    return "\n".join(aligned(lines))
 
 
 def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:

@@ -26,6 +26,7 @@ from rl_keras.papers.printed import printed_curve
 from rl_keras.results import quantities, variants
 from rl_keras.results.curves import Curve
 from rl_keras.results.runs import read_variants
+from rl_keras.science.eigenspaces import covariance_of
 from rl_keras.science.pooling import pool_runs
 from rl_keras.storage.run_folder import RunDirectory
 
@@ -80,7 +81,7 @@ def _curves(results) -> list[Curve]:
 
 
 def _is_synthetic(results):
-    return results.config.data.dataset == "gaussian"
+    return results.config.data.is_synthetic
 
 
 def _steps_per_epoch(results):
@@ -120,8 +121,7 @@ def _pooled(results, curve, kept):
 
 
 def _covariance(stage, prefix):
-    vectors = stage[f"{prefix}/eigenvectors"]
-    return (vectors * stage[f"{prefix}/eigenvalues"]) @ vectors.T
+    return covariance_of(stage[f"{prefix}/eigenvalues"], stage[f"{prefix}/eigenvectors"])
 
 
 def _from_paper(config, level) -> list[Curve]:

@@ -36,7 +36,7 @@ def read_pictures(run: Run) -> tuple[list[Picture], list[str]]:
     Those that the run asks for come first. A file that is no picture counts as missing.
     """
     wanted = run.config.run.figures
-    folders = {"": run.directory} | {name: results.run for name, results in run.found.items()}
+    folders = {"": run.directory} | {name: results.run for name, results in run.variants.items()}
     pictures = []
     for variant, directory in folders.items():
         names = {path.stem: path for path in sorted(directory.figures_path.glob("*.png"))}

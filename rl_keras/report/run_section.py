@@ -42,7 +42,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 def _state(run):
     lines = []
-    for name, results in run.found.items():
+    for name, results in run.variants.items():
         done, missing = len(results.finished), len(results.missing)
         lines.append(f"{name or 'finished'}: {done} of {done + missing} stages")
     experiment = f"experiment {run.config.run.experiment}, {seeds_text(run.config.run.seeds)}"
@@ -83,7 +83,7 @@ def _summary(run):
     compared = "downstream" if run.config.transfer.arms else "upstream"
     found = [
         {"variant": name, **report["summary"]}
-        for name, results in run.found.items()
+        for name, results in run.variants.items()
         for key, report in results.finished.items()
         if key.stage == compared
     ]

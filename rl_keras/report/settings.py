@@ -110,5 +110,5 @@ def _has_a_part(setting, config):
     if setting.section == "downstream":
         return bool(config.transfer.arms)
     if setting.name.startswith("gaussian_"):
-        return config.data.dataset == "gaussian"
+        return config.data.is_synthetic
     return True

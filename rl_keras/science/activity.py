@@ -1,4 +1,4 @@
-"""Which units of a layer are in use: the specialisation of units after a change of task."""
+"""Which units of a layer are active, and on how many inputs."""
 
 import dataclasses
 

@@ -1,9 +1,9 @@
 """Misalignment: how far the filter covariance is from sharing the eigenspaces of the data.
 
-Finitely many filters score above zero even if their true covariance is aligned,
-and filters that were never trained score the same, since the identity is aligned
-with everything. Read a misalignment against `sampling_floor` and against
-`random_basis_misalignment`, never alone.
+Finitely many filters score above zero even if their true covariance is aligned. So do
+filters that were never trained, since the identity is aligned with everything. A
+misalignment therefore means something only in comparison with `sampling_floor` and
+`random_basis_misalignment`.
 """
 
 import math
@@ -23,7 +23,8 @@ __all__ = [
     "random_basis_misalignment",
     "sampling_floor",
 ]
-_RANK_TOLERANCE = 1e-12  # least eigenvalue of correlations that can be inverted
+
+RANK_TOLERANCE = 1e-12  # least eigenvalue of correlations that can be inverted
 
 
 def misalignment(
@@ -75,7 +76,7 @@ def misalignment(
         scale = np.sqrt(variances)
         correlations = rotated / np.outer(scale, scale)
         least = np.linalg.eigvalsh(correlations)[0]
-    if least <= _RANK_TOLERANCE:
+    if least <= RANK_TOLERANCE:
         raise UsageError(
             "The filter covariance must be positive definite, which takes more filters than "
             f"dimensions ({dim}); pool more runs with --seeds. Received: a singular or indefinite "

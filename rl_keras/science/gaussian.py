@@ -1,8 +1,10 @@
-"""Gaussian filters with a learnt covariance: the paper's initialisation without the filters.
+"""New filters with a learnt covariance: the paper's start that keeps no trained filter.
 
-Filters of a deeper layer live in the channels of the layer before. If that layer is drawn
-anew its channels mean something else, and only the transfer function of the filters can be
-kept, a `LayerProfile`: how strong they are along the principal axes of their input.
+The filters of the first layer are drawn from a Gaussian with the covariance of trained ones.
+The entries of a deeper layer's filters belong to the channels of the layer before. If that
+layer is drawn anew, its channels mean something else, and only the transfer function of the
+filters can be kept. It is stored as a `LayerProfile`: how strong the filters are along the
+principal axes of their input.
 """
 
 import dataclasses
@@ -13,8 +15,7 @@ from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance
-from rl_keras.science.eigenspaces import Eigenspaces, symmetric
-from rl_keras.science.nulls import as_spaces
+from rl_keras.science.eigenspaces import Eigenspaces, as_spaces, covariance_of, symmetric
 from rl_keras.science.transfer import transfer_function
 
 
@@ -95,7 +96,7 @@ class FilterGaussian:
         values, vectors = np.linalg.eigh(symmetric(self.covariance, "covariance"))
         # The symmetric root is unique, so a sample does not depend on the sign or the
         # choice of eigenvectors. Eigenvalues that are zero may come out negative.
-        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        root = covariance_of(np.sqrt(np.maximum(values, 0)), vectors)
         return generator.standard_normal((num_filters, len(root))) @ root
 
 
@@ -174,7 +175,7 @@ def covariance_from_profile(profile: LayerProfile, data_cov: ArrayLike | Eigensp
     variances = profile.values**2
     for group in spaces.groups:
         variances[group] = variances[group].mean()
-    cov = (spaces.vectors * variances) @ spaces.vectors.T
+    cov = covariance_of(variances, spaces.vectors)
     return (cov + cov.T) / 2
 
 

@@ -55,7 +55,7 @@ class PatchMoments:
         self._count = 0
         self._num_examples = 0
         self._sum: Any = None  # (kh, kw, c)
-        self._products: Any = None  # (kh, kw, c, kh, kw, c), see `add_products`
+        self._products: Any = None  # (kh, kw, c, kh, kw, c), see `_add_products`
 
     def update(self, batch: ArrayLike) -> "PatchMoments":
         """Adds all patches of a batch and returns the object itself.
@@ -92,8 +92,8 @@ class PatchMoments:
             # With the image row first, consecutive rows of all images form one matrix.
             padded = np.zeros((rows, len(chunk), columns, channels))
             padded[top : top + height, :, left : left + width] = np.moveaxis(chunk, 0, 1)
-            add_sums(self._sum, padded, outputs, strides)
-            add_products(self._products, padded, outputs, strides)
+            _add_sums(self._sum, padded, outputs, strides)
+            _add_products(self._products, padded, outputs, strides)
             self._count += len(chunk) * math.prod(outputs)
         self._num_examples += len(images)
         return self
@@ -205,9 +205,7 @@ def _same_padding(size, kernel, stride):
     return total // 2, total - total // 2
 
 
-def add_sums(
-    sums: np.ndarray, padded: np.ndarray, outputs: tuple[int, int], strides: tuple[int, int]
-) -> None:
+def _add_sums(sums, padded, outputs, strides):
     """Adds every patch to `sums`.
 
     Args:
@@ -223,9 +221,7 @@ def add_sums(
         sums[row, column] += image[rows, columns].sum(axis=(0, 1))
 
 
-def add_products(
-    products: np.ndarray, padded: np.ndarray, outputs: tuple[int, int], strides: tuple[int, int]
-) -> None:
+def _add_products(products, padded, outputs, strides):
     """Adds the outer product of every patch with itself to `products`.
 
     Kernel row `i` meets the image rows `i + stride * p`, where `p` counts output

@@ -1,4 +1,4 @@
-"""Numbers that sum up: means over runs with their intervals, and learning curves."""
+"""Means over runs with their intervals, and two numbers that sum up a learning curve."""
 
 import dataclasses
 import math

@@ -133,14 +133,16 @@ def test_stored_groups_are_the_eigenspaces(make_run):
     sizes = np.array([2, 20, 5])
     values, vectors = np.arange(27.0, 0, -1), random_basis(27, seed=5)
     arrays = {"a/eigenvalues": values, "a/eigenvectors": vectors, "a/group_sizes": sizes}
-    spaces = quantities._spaces(arrays, "a")
+    spaces = quantities.stored_eigenspaces(arrays, "a")
     groups = (slice(0, 2), slice(2, 22), slice(22, 27))
     assert spaces.groups == groups
     cov = filter_covariance(np.random.default_rng(0).standard_normal((60, 27)))
     expected = misalignment_of(Eigenspaces(values, vectors, groups), cov)
     assert misalignment_of(spaces, cov) == expected
     del arrays["a/group_sizes"]
-    assert [group.stop for group in quantities._spaces(arrays, "a").groups] == list(range(1, 28))
+    assert [group.stop for group in quantities.stored_eigenspaces(arrays, "a").groups] == list(
+        range(1, 28)
+    )
 
 
 def test_many_p_values_are_summed_up(make_run):
