@@ -2,9 +2,9 @@
 
 The variants of the run differ in the corruption of their upstream labels and in their
 network. Left: the steps to a train accuracy of 99%, as a ratio to those with true labels,
-paired by seed. Right: the test error against true labels, with the guide of perfect
-generalisation from such labels, and its scaled copy for what the network reaches on clean
-ones.
+paired by seed. Right: the test error on true labels. A guide shows the error of perfect
+generalisation from such labels, and a second one is scaled to what the network reaches on clean
+labels.
 
 Any flagfile with --figures=corruption.
 

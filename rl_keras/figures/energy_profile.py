@@ -3,7 +3,7 @@
 A column for each variant of the run. Above: the root mean square e of the first layer's
 filters along each principal axis of its inputs, after upstream training, and below, where
 the filters were kept, that of their change since training began. Beside it the curve of a
-linear network on random labels, fitted with its one parameter s, and three dull rivals.
+linear network on random labels, fitted with its one parameter s, and three simpler curves.
 
 Many curves with a hump correlate highly over ordered axes, so two p-values stand beside the
 fit: of other humps of the same heights, and of the same filters on random axes.
@@ -12,7 +12,7 @@ Flagfiles: flags/feature_alignment_cpu.cfg, flags/fig2_misalignment_cpu.cfg, and
 with --figures=energy_profile; with --keep_filters for the change.
 
 Reference:
-    Chowers and Weiss, ICML 2023, arXiv 2206.02454. The rivals and the nulls are ours.
+    Chowers and Weiss, ICML 2023, arXiv 2206.02454. The simpler curves and the nulls are ours.
 """
 
 import math

@@ -9,8 +9,9 @@ random bases rise.
 Training makes the tails of the filters heavier than a Gaussian's, and they alone raise the
 score. The grey band keeps them: 95% of what the same filters score when each is flipped at
 random along each eigenvector of the data. It takes the filters of a run for independent,
-which they are not quite: they may lie below it, too, and only what lies above speaks against
-alignment. From five seeds on the small print has a p-value for which whole runs are flipped.
+which they are not quite, so that they may lie below the band, too. Only a value above the band
+speaks against alignment. From five seeds on the small print has a p-value for which whole runs
+are flipped.
 
 Flagfile: flags/fig2_misalignment_cpu.cfg, and any other with --figures=misalignment.
 

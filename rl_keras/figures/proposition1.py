@@ -10,10 +10,10 @@ The filters of a run share labels, data order and later layers, so they depend o
 flipping each by itself would give a band that is too narrow and reject what the proposition
 allows. Therefore all filters of a run are flipped alike, see `science.nulls.run_flip_test`.
 
-Every eigenvector of the sample is a direction by itself, also for isotropic inputs, whose
-population has one eigenspace only and for whose covariance any filters would be as aligned as
-can be told. There the proposition says that no direction is special, so neither the
-eigenvectors of the sample nor random bases may leave the band.
+Each eigenvector of the sample counts as a direction, also for isotropic inputs. Their
+population has a single eigenspace, with which any filters are aligned, so the proposition says
+that no direction is special: neither the eigenvectors of the sample nor random bases may leave
+the band.
 
 Adam commutes with flips of single inputs and with nothing else. Where the principal axes
 are the inputs themselves, as in the data set `gaussian` without --gaussian_rotation, the

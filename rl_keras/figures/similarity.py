@@ -1,10 +1,11 @@
 """How alike are networks trained on random and on true labels, layer by layer?
 
-Centred kernel alignment (linear, unbiased), and the maximum match of Wang et al., the share of
-units of both layers that lie in the span of the other's up to a tolerance, at two of them. For
-each hidden layer: two kinds of labels from the same seed, which share their first weights,
-and from two seeds; one kind from two seeds; and what unrelated outputs score. Both look at
-the same test examples, of a convolution at one random position of each.
+A panel for centred kernel alignment (linear, unbiased), and one for each of two tolerances of
+the maximum match of Wang et al., the share of units of both layers that lie in the span of the
+other layer's units up to the tolerance. For each hidden layer these pairs are compared: two kinds
+of labels with the same seed, and thus the same initial weights; two kinds with two seeds; one
+kind with two seeds; and, as nulls, unrelated outputs. All networks see the same test examples;
+of a convolution each example gives one random position.
 
 Flagfile: flags/similarity_cpu.cfg, and any other with --keep_representations and
 --figures=similarity.
