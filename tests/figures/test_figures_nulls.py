@@ -32,21 +32,21 @@ def pick(rows, **wanted):
     return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
-@pytest.mark.parametrize("name", ["overview", "misalignment"])
-def test_band_is_the_mean_of_the_bounds_over_seeds(make_run, name):
+@pytest.mark.parametrize("figure", ["overview", "misalignment"])
+def test_band_is_the_mean_of_the_bounds_over_seeds(make_run, figure):
     run = make_run()
     keys = [StageKey("upstream", "random", "", seed) for seed in range(3)]
     stages = [read_arrays(run.arrays_path(key)) for key in keys]
-    rows = pick(rows_of(name, run), quantity="conv1/null")
+    rows = pick(rows_of(figure, run), quantity="conv1/null")
     assert [row["step"] for row in rows] == list(range(0, 401, 20))
     for cell, name in (("mean", "null_mean"), ("low", "null_low"), ("high", "null_high")):
         expected = np.mean([stage[f"alignment/conv1/{name}"] for stage in stages], axis=0)
         np.testing.assert_allclose([row[cell] for row in rows], expected)
-    (row,) = pick(rows_of(name, run), quantity="conv1/p_value")
+    (row,) = pick(rows_of(figure, run), quantity="conv1/p_value")
     expected = [stage["alignment/conv1/p_value"][-1] for stage in stages]
     assert [row[f"seed_{seed}"] for seed in range(3)] == expected
     assert (row["step"], row["x"], row["mean"], row["low"]) == (400, None, None, None)
-    assert pick(rows_of(name, run), quantity="conv1/pooled_p_value") == []
+    assert pick(rows_of(figure, run), quantity="conv1/pooled_p_value") == []
 
 
 def test_a_diverged_band_and_one_not_drawn_are_left_out_without_a_note(make_run):
