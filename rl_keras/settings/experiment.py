@@ -158,7 +158,7 @@ def _check_model_takes_its_settings(config):
 
 
 def _check_data_set(config):
-    if config.data.dataset == "gaussian":
+    if config.data.is_synthetic:
         _check_gaussian(config.data)
         return
     for flag in ("gaussian_variances", "gaussian_counts", "gaussian_rotation"):
