@@ -107,7 +107,9 @@ def train(config: ExperimentConfig) -> bool:
     return run(config)
 
 
-def draw(workdir: str, figures=None, require_fit=None) -> None:
+def draw(
+    workdir: str, figures: tuple[str, ...] | None = None, require_fit: float | None = None
+) -> None:
     """Draws the figures of a finished run, prints its tables, and checks what had to be fitted."""
     from rl_keras.figures.plotting.drawing import draw_all
     from rl_keras.results.tables import check_fit

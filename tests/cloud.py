@@ -2,15 +2,17 @@
 
 TensorFlow has the names of Google's hosts built in, but its HTTP client honours `https_proxy` and
 `CURL_CA_BUNDLE`. So this server is both the proxy that is asked for a connection to Google and,
-under the certificate beside it, the host at the other end. Nothing inside TensorFlow is replaced:
-readers, writers, retries and caches are those that meet the real store.
+under a certificate made for the purpose, the host at the other end. Nothing inside TensorFlow is
+replaced: readers, writers, retries and caches are those that meet the real store.
 
 Like the real one it has objects and no folders, shows an object whole when its upload has ended
 and never before, lists what was written at once, and knows no links and no appending. Lists come
 in pages of three. The bucket `missing` does not exist, nobody may write to `readonly`. The next
 upload of an object whose name holds the words in the object `stall` stops halfway and is lost.
 
-    python tests/cloud.py    prints its port and serves until its standard input is closed
+    python tests/cloud.py KEY_AND_CERTIFICATE.pem
+
+prints its port and serves until its standard input is closed.
 """
 
 import contextlib
@@ -18,7 +20,6 @@ import datetime
 import http.server
 import itertools
 import json
-import pathlib
 import re
 import socket
 import ssl
@@ -29,25 +30,32 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 
-# Made by: openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500
-#   -subj "/CN=fake object store of the tests" -keyout cloud.pem -out cert.pem
-#   -addext "subjectAltName=DNS:storage.googleapis.com,DNS:www.googleapis.com"
-# and `cat cert.pem >> cloud.pem`. Only processes that are told to trust it do.
-CERTIFICATE = pathlib.Path(__file__).with_name("cloud.pem")
+HOSTS = "storage.googleapis.com", "www.googleapis.com"
 PAGE = 3
 STALL = 3.0  # seconds
 
 
 @contextlib.contextmanager
 def running() -> Iterator[dict[str, str]]:
-    """Runs a store, and yields the environment in which gs:// leads to it."""
-    command = [sys.executable, __file__]
+    """Runs a store, and yields the environment in which gs:// leads to it.
+
+    Its certificate is signed by an authority that is made here, and that only the processes
+    with this environment trust.
+    """
+    import trustme  # here, since neither the server nor tests without a store need it
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert(*HOSTS).private_key_and_cert_chain_pem
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
+    with (
+        authority.cert_pem.tempfile() as trusted,
+        certificate.tempfile() as own,
+        subprocess.Popen([sys.executable, __file__, own], text=True, **pipes) as process,
+    ):
         yield {
             "https_proxy": f"http://127.0.0.1:{process.stdout.readline().strip()}",
             "no_proxy": "",
-            "CURL_CA_BUNDLE": str(CERTIFICATE),
+            "CURL_CA_BUNDLE": trusted,
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "nobody",
             "NO_GCE_CHECK": "true",
         }  # the end of the block closes its standard input, which ends it
@@ -235,14 +243,15 @@ class Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, address)
 
 
-def serve():
+def serve(certificate: str):
+    """Serves with the private key and certificate in this file."""
     server = Server(("127.0.0.1", 0), Handler)
     server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.context.load_cert_chain(CERTIFICATE)
+    server.context.load_cert_chain(certificate)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1])

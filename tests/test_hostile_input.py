@@ -26,7 +26,10 @@ BAD_FLAGS = [
     ),
     ("--keep_filters=often", "keep_filters"),
     ("--upstream_corruption=0.3", "--upstream_corruption has an effect only with"),
-    ("--upstream_labels=partial --upstream_corruption=2", "is a probability from 0 to 1"),
+    (
+        "--upstream_labels=partial --upstream_corruption=2",
+        "--upstream_corruption must be from 0 to 1. Received: 2.0",
+    ),
     ("--downstream_split=train[30:60]", "--upstream_split=train[:40]"),
     ("--test_split=train[20:30]", "--test_split=train[20:30]"),
     ("--upstream_split=trian", "trian"),
@@ -41,7 +44,7 @@ BAD_FLAGS = [
     ("--transfer_depths=1 --transfer_layers=conv1", "both say what to transfer; remove one"),
     ("--transfer_depths=2,1,2 --starts=pretrained", "--transfer_depths must not repeat an entry"),
     ("--transfer_depths=1 --starts=scratch", "has an effect only with a start that transfers"),
-    ("--starts=none,scratch", "--starts=none stands alone"),
+    ("--starts=none,scratch", "--starts must not combine none with others. Received: none,scratch"),
     ("--upstream_batch_size=41", "--upstream_batch_size must not exceed the 40 examples"),
     (
         "--num_logical_cpus=2 --strategy=mirrored --upstream_batch_size=5",

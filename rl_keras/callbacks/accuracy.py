@@ -64,6 +64,23 @@ class ProbeAccuracy(Measurement):
         self.write_scalar(step, f"{self.name}/accuracy", accuracy)
         return {"accuracy": accuracy}
 
+    @property
+    def array_prefix(self):
+        return f"probe/{self.name.removesuffix('_probe')}"
+
+    @classmethod
+    def of_stage(cls, view):
+        return [
+            cls(
+                *view.probe(which),
+                name=f"{which}_probe",
+                schedule=schedule,
+                writers=view.writers,
+                batch_size=view.batch_size,
+            )
+            for which, schedule in (("train", view.probe_schedule), ("test", view.schedule))
+        ]
+
 
 def predicted_classes(predict, inputs: np.ndarray, batch_size: int) -> np.ndarray:
     """Returns the class of the largest output for each of the inputs, an integer array `(n,)`.
@@ -95,3 +112,10 @@ class IntervalLoss(Measurement):
         if self.schedule.due(self._previous, self.current_step()):
             self.write_scalar(self.current_step(), "train/loss", logs["loss"])
         super().on_train_batch_end(batch, logs)
+
+    def arrays(self):
+        return {}  # only `writers` get the loss
+
+    @classmethod
+    def of_stage(cls, view):
+        return [cls(view.probe_schedule, view.writers)]

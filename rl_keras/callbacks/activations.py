@@ -10,6 +10,8 @@ from rl_keras.callbacks.measurement import Measurement, Schedule, structured
 from rl_keras.callbacks.reading import batches_of_inputs, capture
 from rl_keras.science.activity import LayerActivity, layer_activity
 
+PROBE_EXAMPLES = 256
+
 
 class ActivationTracker(Measurement):
     """Follows how many units of each layer are active, on a fixed batch of inputs.
@@ -51,7 +53,7 @@ class ActivationTracker(Measurement):
         layers: Sequence[str] | None = None,
         schedule: Schedule | None = None,
         writers: Sequence = (),
-        max_examples: int = 256,
+        max_examples: int = PROBE_EXAMPLES,
     ):
         super().__init__(schedule, writers)
         self.data = data
@@ -118,6 +120,23 @@ class ActivationTracker(Measurement):
             fields = {name.removeprefix(f"{path}:"): records[name] for name in names}
             result[path] = structured({"step": records["step"], **fields})
         return result
+
+    array_prefix = "activity"
+
+    def arrays(self):
+        return {
+            f"{path}/{name}": records[name]
+            for path, records in self.activity.items()
+            for name in records.dtype.names
+        }
+
+    @classmethod
+    def of_stage(cls, view):
+        if not nonlinear_layers(view.model):  # a linear model has no units
+            return []
+        # The downstream examples in both stages, so that the switch of tasks can be seen.
+        probe = view.images("downstream", PROBE_EXAMPLES)
+        return [cls(probe, schedule=view.schedule, writers=view.writers)]
 
 
 def _unit_sums(_, outputs):

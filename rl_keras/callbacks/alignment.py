@@ -247,6 +247,39 @@ class CovarianceAlignment(Measurement):
         """The writers that show pictures; a log of numbers holds neither these nor all of f."""
         return [writer for writer in self.writers if hasattr(writer, "image")]
 
+    @property
+    def array_prefix(self):
+        return f"alignment/{self.layer_path}"
+
+    def arrays(self):
+        return {
+            **super().arrays(),
+            "eigenvalues": self.spaces.values,
+            "eigenvectors": self.spaces.vectors,
+            "group_sizes": np.array([group.stop - group.start for group in self.spaces.groups]),
+            "filters": self.filter_rows(),
+        }
+
+    @classmethod
+    def of_stage(cls, view):
+        settings = view.settings
+        return [
+            cls(
+                view.moments(path),
+                layer=path,
+                schedule=view.schedule,
+                writers=view.writers,
+                num_random_bases=settings.random_bases,
+                seed=view.seed("random_bases", path),
+                max_examples=settings.moment_examples,
+                few_filters=settings.few_filters,
+                keep_filters=settings.keep_filters,
+                null_draws=settings.null_draws,
+                group_eigenvalues=settings.group_eigenvalues,
+            )
+            for path in view.alignment_layers
+        ]
+
 
 def draws_for(null_draws: int, dim: int) -> int:
     """Returns how many draws are taken in `dim` dimensions; 0 for none.

@@ -22,6 +22,7 @@ FORMS = ("gram", "traceless", "change", "change_traceless")
 NUM_DRAWS = 99
 _MOST_DIMENSIONS = 300  # beyond, draws of the null would take longer than training
 _MOST_UNITS = 1024  # likewise
+_STAGE_EXAMPLES = 128  # in a run
 _BATCH = 16  # gradients of 16 images at 256 filters and 10 outputs are 150 MB
 
 
@@ -135,6 +136,24 @@ class FeatureAlignmentTracker(Measurement):
                         step, f"feature_alignment/{self.layer_path}/{form}_{name}", value
                     )
         return record
+
+    @property
+    def array_prefix(self):
+        return f"feature_alignment/{self.layer_path}"
+
+    @classmethod
+    def of_stage(cls, view):
+        return [
+            cls(
+                view.images("train", _STAGE_EXAMPLES),
+                layer=path,
+                schedule=view.schedule,
+                writers=view.writers,
+                max_examples=_STAGE_EXAMPLES,
+                seed=view.seed("feature_alignment", path),
+            )
+            for path in (view.alignment_layers if view.settings.feature_alignment else ())
+        ]
 
 
 def _compare(rows, moments, rng, options):

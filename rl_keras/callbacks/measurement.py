@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -142,6 +143,19 @@ class Measurement(keras.callbacks.Callback):
     def _record(self, step):
         self._rows.append({"step": step, **self.measure(step)})
 
+    # What follows serves the runs of `rl_keras.experiments`, and nobody else needs to call it.
+
+    array_prefix = ""  # what the names of `arrays` begin with in a run's `arrays/STAGE.npz`
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns what a run stores of this measurement, the fields of `records` by default."""
+        return {name: self.records[name] for name in self.records.dtype.names}
+
+    @classmethod
+    def of_stage(cls, view: "StageView") -> list["Measurement"]:
+        """Returns the measurements of this kind that the settings ask for, often none or one."""
+        raise NotImplementedError
+
 
 def structured(columns: dict[str, np.ndarray]) -> np.ndarray:
     """Joins arrays of the same length into one structured array with these fields."""
@@ -150,3 +164,56 @@ def structured(columns: dict[str, np.ndarray]) -> np.ndarray:
     for name, array in columns.items():
         records[name] = array
     return records
+
+
+class StageView(Protocol):
+    """What a measurement may ask of the training stage that it will follow.
+
+    Attributes:
+        model: the model that will be trained.
+        settings: what is to be measured, with the fields of `settings.measure.MeasureConfig`.
+        schedule: when to measure what is slow: alignment, activations, test accuracy.
+        probe_schedule: when to measure what is fast, such as train accuracy.
+        writers: where scalars go.
+        batch_size: of the stage.
+        num_outputs: units of the head.
+        alignment_layers: paths of the layers whose alignment is measured.
+    """
+
+    model: keras.Model
+    settings: Any
+    schedule: Schedule
+    probe_schedule: Schedule
+    writers: Sequence
+    batch_size: int
+    num_outputs: int
+    alignment_layers: Sequence[str]
+
+    def seed(self, *names: str) -> int:
+        """Returns the seed of one purpose, such as `seed("random_bases", "conv1")`."""
+        ...
+
+    def images(self, which: str, limit: int | None = None) -> np.ndarray:
+        """Returns the first examples of a slice, scaled as in training.
+
+        Args:
+            which: `"train"` of this stage, `"test"`, or `"downstream"`: training examples of
+                the downstream stage, or of the upstream one where no other follows.
+            limit: how many at most; all by default, for a slice that is held in memory.
+        """
+        ...
+
+    def labels(self, which: str) -> Any:
+        """Returns arrays `ids`, `given` and `true` of all examples of `"train"` or `"test"`."""
+        ...
+
+    def probe(self, which: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the first images and given labels of `"train"` or `"test"`, to follow accuracy.
+
+        There are `settings.probe_examples` of them, if the slice has so many.
+        """
+        ...
+
+    def moments(self, path: str) -> Any:
+        """Returns what `CovarianceAlignment` takes as `data` for a layer."""
+        ...

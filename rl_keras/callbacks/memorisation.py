@@ -97,3 +97,23 @@ class MemorisationTracker(Measurement):
             "shares_corrupted": ledger.shares("corrupted"),
             "shares_clean": ledger.shares("clean"),
         }
+
+    array_prefix = "ledger"
+
+    @classmethod
+    def of_stage(cls, view):
+        if not view.settings.ledger:
+            return []
+        inputs, given = view.probe("train")
+        table = view.labels("train")
+        return [
+            cls(
+                inputs,
+                given,
+                table.true[: len(given)],
+                ids=table.ids[: len(given)],
+                schedule=view.probe_schedule,
+                writers=view.writers,
+                batch_size=view.batch_size,
+            )
+        ]

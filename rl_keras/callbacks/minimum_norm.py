@@ -127,3 +127,25 @@ class MinimumNormTracker(Measurement):
             for x, labels in ((flat, self.labels), (test, self.test_labels))
         )
         return {"norm": solution.norm, "train_error": train, "test_error": held_out}
+
+    array_prefix = "minimum_norm"
+
+    def arrays(self):
+        return super().arrays() | {
+            f"{kind}/{name}": np.array(value)
+            for kind, solution in self.solutions.items()
+            for name, value in solution.items()
+        }
+
+    @classmethod
+    def of_stage(cls, view):
+        if not view.settings.minimum_norm:
+            return []
+        return [
+            cls(
+                *(view.images("train"), view.labels("train").given, view.num_outputs),
+                *(view.images("test"), view.labels("test").given),
+                schedule=view.schedule,
+                writers=view.writers,
+            )
+        ]

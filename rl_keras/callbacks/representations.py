@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from rl_keras.callbacks.layers import find_layer, named_layers, nonlinear_layers
+from rl_keras.callbacks.measurement import Measurement
 from rl_keras.callbacks.reading import capture
 from rl_keras.seeds import derive_seed
 
@@ -79,3 +80,46 @@ def sample_representations(
 
 def _output_of(_, output):
     return output
+
+
+class RepresentationSampler(Measurement):
+    """Samples the representations of the trained model when its arrays are asked for.
+
+    It measures nothing during the training.
+
+    Args:
+        inputs: array `(n, ...)`, scaled as in training.
+        ids: names of these examples, array `(n,)`.
+    """
+
+    array_prefix = "representation"
+
+    def __init__(self, inputs: np.ndarray, ids: np.ndarray):
+        super().__init__()
+        self.inputs = inputs
+        self.ids = ids
+
+    def on_train_begin(self, logs=None):
+        pass
+
+    def on_train_batch_end(self, batch, logs=None):
+        pass
+
+    def on_train_end(self, logs=None):
+        pass
+
+    def arrays(self):
+        arrays = {"ids": self.ids}
+        # Not the run's own seed: all runs are sampled at the same positions.
+        for path, layer in sample_representations(self.model, self.inputs, seed=0).items():
+            arrays[f"{path}/sample"] = layer.sample
+            arrays[f"{path}/positions"] = layer.positions
+        return arrays
+
+    @classmethod
+    def of_stage(cls, view):
+        num = view.settings.keep_representations
+        if not num:
+            return []
+        inputs = view.images("test", num)
+        return [cls(inputs, view.labels("test").ids[: len(inputs)])]

@@ -1,4 +1,4 @@
-"""What becomes of images that are to say nothing: the reference, in NumPy and whole numbers.
+"""Shuffled or random pixels instead of images: the reference, in NumPy and whole numbers.
 
 An image is corrupted as a function of its pixels, its id and a seed: not of its slice, its
 place, the batch, the labels or the root seed of a run. `changed_source` does the same in a
@@ -95,8 +95,8 @@ class InputCorruption:
             words = random_words(keys, height * width * channels) >> np.uint64(32)
             values = words.reshape(-1, channels)
             levels = [
-                np.searchsorted(ends, own, side="right")
-                for ends, own in zip(self.thresholds(), values.T.astype(np.int64), strict=True)
+                np.searchsorted(ends, channel, side="right")
+                for ends, channel in zip(self.thresholds(), values.T.astype(np.int64), strict=True)
             ]
             return np.stack(levels, axis=-1).astype(np.uint8).reshape(images.shape)
         moved = 1 if self.channels == "apart" else channels

@@ -28,6 +28,11 @@ def decoded_bytes(source, spec: str) -> int:
     return num_examples(source, spec) * math.prod(source.image_shape) * source.dtype.itemsize
 
 
+def fits_in_memory(source, spec: str, megabytes: int) -> bool:
+    """Says whether the decoded images of a slice take no more than so many MB of 2**20 bytes."""
+    return decoded_bytes(source, spec) <= megabytes * 2**20
+
+
 def load_examples(source, spec: str, limit: int | None = None) -> Examples:
     """Decodes a slice, or its first examples, into memory.
 

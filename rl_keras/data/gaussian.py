@@ -19,6 +19,7 @@ from rl_keras.data.slices import resolve_slice
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import random_basis
 from rl_keras.seeds import derive_seed
+from rl_keras.settings.data import SYNTHETIC
 
 
 class GaussianSource:
@@ -44,7 +45,7 @@ class GaussianSource:
         (3, 2)
     """
 
-    name = "gaussian"
+    name = SYNTHETIC
     dtype = np.dtype(np.float32)
     num_classes = None
     class_names = None

@@ -1,4 +1,4 @@
-"""How every pipeline of this project runs."""
+"""Options of every `tf.data` pipeline: a fixed order, and no autotuner."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Finding a data set by name, and saying what to do when it is not there."""
+"""Opens a data set by name, and says what to do when it is not there."""
 
 import contextlib
 import difflib
@@ -58,7 +58,7 @@ def open_source(
         >>> open_source("natural_patches").image_shape
         (32, 32, 3)
     """
-    if name == "gaussian":
+    if name == GaussianSource.name:
         return GaussianSource(variances, num_examples, rotation)
     if data_dir:
         data_dir = os.path.expanduser(data_dir)
@@ -111,7 +111,7 @@ def _find_builder(name, data_dir):
 
 
 def _unknown(name, base_name, data_dir):
-    known = [*tfds.list_builders(with_community_datasets=False), "gaussian"]
+    known = [*tfds.list_builders(with_community_datasets=False), GaussianSource.name]
     close = difflib.get_close_matches(base_name, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"try {EMBEDDED} or cifar10."
     return UsageError(
@@ -121,16 +121,14 @@ def _unknown(name, base_name, data_dir):
 
 
 def _not_prepared(name, builder, data_dir):
-    place = folder(builder.data_dir, "data_dir")
-    versions = sorted(path.name for path in place.parent.glob("[0-9]*.[0-9]*.[0-9]*"))
-    found = ""
+    expected = folder(builder.data_dir, "data_dir")
+    versions = sorted(path.name for path in expected.parent.glob("[0-9]*.[0-9]*.[0-9]*"))
+    hint = ""
     if versions:
-        found = (
-            f" There is version {', '.join(versions)}: --dataset={name}:{versions[-1]} takes it."
-        )
+        hint = f" There is version {', '.join(versions)}: --dataset={name}:{versions[-1]} takes it."
     where = "another folder than --data_dir" if data_dir else "its folder with --data_dir"
     return UsageError(
-        f"Data set {name!r} is not prepared in {place}.{found} Run with --download to fetch it, "
+        f"Data set {name!r} is not prepared in {expected}.{hint} Run with --download to fetch it, "
         f"name {where}, or use --dataset={EMBEDDED}, which needs no network. "
         f"Received: --dataset={name} --data_dir={data_dir or ''}"
     )

@@ -1,7 +1,8 @@
-"""What one command does: experiments under all their variants, checked before any is trained."""
+"""What one command trains: experiments with all their variants, checked before any begins."""
 
 import contextlib
 import functools
+import itertools
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from rl_keras.experiments.devices import make_strategy
 from rl_keras.experiments.plan import describe, make_plan
 from rl_keras.experiments.progress import RunProgress
 from rl_keras.experiments.run_data import RunData
-from rl_keras.experiments.runner import Experiment, claim, held
+from rl_keras.experiments.runner import Experiment, claim, lock_of
 from rl_keras.experiments.sharing import upstream_settings
 from rl_keras.experiments.workers import Workers, part_of_run
 from rl_keras.settings.experiment import ExperimentConfig, memorisation_warnings, to_values
@@ -31,19 +32,19 @@ def run(config: ExperimentConfig) -> bool:
     Raises:
         UsageError: before any training, for anything the user can put right.
     """
-    with part_of_run(config) as own:
-        for _, train in checked_trainings({"": own}):
+    with part_of_run(config) as worker_config:
+        for _, train in checked_trainings({"": worker_config}):
             train()
-    return own is config
+    return worker_config is config
 
 
 def checked_trainings(
     configs: Mapping[str, ExperimentConfig],
 ) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Checks all experiments, then yields the name of each and the function that trains it.
+    """Checks all experiments, then yields the name of each and a function that trains it.
 
-    Whoever calls them decides whether the next goes on when one fails. A dry run describes
-    the experiments and yields nothing.
+    The caller calls these functions, and so decides whether to go on when one fails. A dry
+    run describes the experiments and yields nothing.
 
     Args:
         configs: settings of each, by name; they agree in their devices.
@@ -51,10 +52,10 @@ def checked_trainings(
     Raises:
         UsageError: before any training, for anything the user can put right.
     """
-    first = next(iter(configs.values()))
     for config in configs.values():
-        for own in (config, *expand(config).values()):
-            RunDirectory(own.run.workdir).check(own)
+        for part in (config, *expand(config).values()):
+            RunDirectory(part.run.workdir).check(part)
+    first = next(iter(configs.values()))
     strategy = make_strategy(first.run)
     workers = Workers(strategy)
     for config in configs.values():
@@ -64,54 +65,54 @@ def checked_trainings(
     with workers.chief_first():  # it may have to prepare the data
         plans = {name: _plans(config, strategy, sources) for name, config in configs.items()}
     if workers.is_chief:
-        warnings = (memorisation_warnings(plan.config) for own in plans.values() for plan in own)
-        sys.stderr.writelines(f"warning: {line}\n" for lines in warnings for line in lines)
+        for plan in itertools.chain(*plans.values()):
+            lines = memorisation_warnings(plan.config)
+            sys.stderr.writelines(f"warning: {line}\n" for line in lines)
     if first.run.dry_run:
-        for own in plans.values():
-            sys.stdout.writelines(f"{describe(plan)}\n" for plan in own)
+        for plan in itertools.chain(*plans.values()):
+            sys.stdout.write(f"{describe(plan)}\n")
         return
     with stop_on_sigterm() as stop_requested:
         experiments = _experiments(plans, strategy, stop_requested)
-        progress = _progress([one for own in experiments.values() for one in own])
+        progress = _progress(itertools.chain(*experiments.values()))
         for name, config in configs.items():
-            # Let go of each when it is done: its models take memory.
-            own = experiments.pop(name)
-            yield name, functools.partial(_train, config, own, progress)
-            del own
+            # Popped and passed on, not kept: models of an experiment that is done take memory.
+            yield name, functools.partial(_train, config, experiments.pop(name), progress)
     workers.any(False)  # nobody leaves while another still needs them
 
 
 def _plans(config, strategy, sources):
+    """The plans of the variants, or of the experiment if it has none."""
     replicas = strategy.num_replicas_in_sync
-    return [make_plan(own, replicas, sources) for own in expand(config).values()]
+    return [make_plan(variant, replicas, sources) for variant in expand(config).values()]
 
 
 def _experiments(plans, strategy, stop_requested):
     """Returns the experiments by name; each may borrow from those before it."""
     slices: dict = {}
     lenders: list = []
-    found: dict[str, list[Experiment]] = {name: [] for name in plans}
-    for name, own in plans.items():
-        for plan in own:
+    experiments: dict[str, list[Experiment]] = {name: [] for name in plans}
+    for name in plans:
+        for plan in plans[name]:
             directory = RunDirectory(plan.config.run.workdir)
-            material = RunData(plan, directory, slices)
-            found[name].append(
-                Experiment(plan, material, directory, strategy, stop_requested, tuple(lenders))
+            data = RunData(plan, directory, slices)
+            experiments[name].append(
+                Experiment(plan, data, directory, strategy, stop_requested, tuple(lenders))
             )
             lenders.append((plan.config, directory))
-    return found
+    return experiments
 
 
 def _progress(experiments):
     """Counts what is left to do, without what will be borrowed."""
-    progress, had = RunProgress(num_stages=0, work=0.0), set()
+    progress, shared = RunProgress(num_stages=0, work=0.0), set()
     for experiment in experiments:
         settings = upstream_settings(experiment.config)
         for stage in experiment.missing_stages():
-            if (settings, stage.key) not in had:
+            if (settings, stage.key) not in shared:
                 progress.num_stages += 1
                 progress.work += experiment.work(stage)
-        had |= {(settings, key) for key in experiment.upstream_keys()}
+        shared |= {(settings, key) for key in experiment.upstream_keys()}
     return progress
 
 
@@ -122,14 +123,14 @@ def _train(config, experiments, progress):
     for experiment in experiments:
         experiment.carry_out(progress)
     if config.run.variants:
-        with held(top):
+        with lock_of(top):
             names = variant_names(config)
             top.collect_variants({n: e.directory for n, e in zip(names, experiments, strict=True)})
 
 
 @contextlib.contextmanager
 def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
-    """Turns SIGTERM into a request to save and stop, and yields what asks for it.
+    """Turns SIGTERM into a request to save and stop; yields the function that asks for one.
 
     Afterwards SIGTERM does again what it did before. Signals can be handled in
     the main thread only; elsewhere nothing is installed.

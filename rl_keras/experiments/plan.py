@@ -9,10 +9,11 @@ import numpy as np
 
 from rl_keras.callbacks.layers import alignable_layers
 from rl_keras.data.changed_source import change_source
+from rl_keras.data.examples import fits_in_memory
 from rl_keras.data.slices import check_disjoint, num_examples
 from rl_keras.data.sources import open_source
 from rl_keras.errors import UsageError
-from rl_keras.experiments.starts import Arm, alignment_layers, plan_arms
+from rl_keras.experiments.chosen_layers import Arm, alignment_layers, plan_arms
 from rl_keras.models import build_model
 from rl_keras.settings.experiment import ExperimentConfig
 from rl_keras.settings.stage import StageConfig
@@ -21,7 +22,15 @@ from rl_keras.storage.run_folder import StageKey, stage_keys
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage: its name, its settings, and the sizes that follow from the data."""
+    """One stage: its name, its settings, and the sizes that follow from the data.
+
+    Args:
+        key: its name.
+        settings: of its examples, labels and optimiser.
+        num_examples: in its training slice.
+        num_classes: from which its labels are drawn.
+        head_units: outputs of the network, at least one for each class.
+    """
 
     key: StageKey
     settings: StageConfig
@@ -46,7 +55,17 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All stages of a run in order, and what they share."""
+    """All stages of a run in order, and what they share.
+
+    Args:
+        config: the settings.
+        source: the data set with its images cropped and corrupted as the settings say.
+        stages: in the order in which they are trained.
+        arms: what each downstream arm transfers, by its name.
+        alignment_layers: paths of the layers whose alignment is measured.
+        num_parameters: of the model of the last stage.
+        multiplications: of one forward pass of one example.
+    """
 
     config: ExperimentConfig
     source: object
@@ -57,6 +76,7 @@ class Plan:
     multiplications: int
 
     def upstream(self, seed: int) -> StagePlan:
+        """Returns the upstream stage of a seed."""
         return next(s for s in self.stages if s.key.stage == "upstream" and s.key.seed == seed)
 
 
@@ -71,7 +91,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
     Raises:
         UsageError: for every contradiction between settings, data and model.
     """
-    source = _opened({} if sources is None else sources, config)
+    source = _open({} if sources is None else sources, config)
     specs = {"upstream_split": config.upstream.split, "test_split": config.data.test_split}
     if config.transfer.arms:
         specs["downstream_split"] = config.downstream.split
@@ -82,7 +102,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
         _check_crop(stage, source)
     model = build_model(config.model, source.image_shape, stages[-1].head_units, seed=0)
     if config.measure.minimum_norm:
-        _check_minimum_norm(model, stages[0].num_examples)
+        _check_minimum_norm(config, source, model, stages[0].num_examples)
     return Plan(
         config=config,
         source=source,
@@ -94,7 +114,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
     )
 
 
-def _opened(sources, config):
+def _open(sources, config):
     """The data set as the network gets it, one object for all plans that want the same."""
     data = config.data
     arguments = {
@@ -111,11 +131,11 @@ def _opened(sources, config):
         sources[key] = open_source(**arguments)
     original, split = sources[key], config.upstream.split
     # Gaussian pixels have the moments of the upstream slice.
-    own = (data, split if data.input_corruption == "gaussian" else "")
-    if own not in sources:
+    changes = (data, split if data.input_corruption == "gaussian" else "")
+    if changes not in sources:
         check_disjoint(original, {"upstream_split": split})  # refuses what is no slice
-        sources[own] = change_source(original, data, split)
-    return sources[own]
+        sources[changes] = change_source(original, data, split)
+    return sources[changes]
 
 
 def label_classes(labels: str, settings: StageConfig, source) -> int:
@@ -135,7 +155,14 @@ def label_classes(labels: str, settings: StageConfig, source) -> int:
     return source.num_classes
 
 
-def _check_minimum_norm(model, num_examples):
+def _check_minimum_norm(config, source, model, num_examples):
+    megabytes = config.data.max_resident_mb
+    for spec in (config.upstream.split, config.data.test_split):
+        if not fits_in_memory(source, spec, megabytes):
+            raise UsageError(
+                "--minimum_norm needs the upstream and the test split in memory; take smaller "
+                f"ones, or raise --max_resident_mb. Received: {megabytes}"
+            )
     dim = model.get_layer("head").kernel.shape[0]
     if num_examples >= dim:
         raise UsageError(
@@ -248,8 +275,8 @@ def _transferred(plan):
         groups.setdefault(arm.variables, []).append(name)
     if len([variables for variables in groups if variables]) == 1:
         return ", ".join(next(variables for variables in groups if variables))
-    said = [f"{', '.join(paths)} ({', '.join(names)})" for paths, names in groups.items() if paths]
-    return "; ".join(said) or "nothing"
+    parts = [f"{', '.join(paths)} ({', '.join(names)})" for paths, names in groups.items() if paths]
+    return "; ".join(parts) or "nothing"
 
 
 def _multiplication_rate() -> float:

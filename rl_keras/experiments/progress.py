@@ -1,4 +1,4 @@
-"""Shows how far a run is: stage k of n, epoch, rate, time left."""
+"""Prints how far a run has come: stage k of n, epoch, rate, time left."""
 
 import sys
 import time

@@ -1,14 +1,16 @@
 """The data of a run: examples read once, scaled in one way, labelled by seed."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import keras
 import numpy as np
 
 from rl_keras.callbacks.inputs import SharedInputs, new_moments
 from rl_keras.callbacks.layers import alignable_layers
+from rl_keras.callbacks.measurement import Schedule, every, logarithmic
 from rl_keras.data.augmentation import Augmentation
-from rl_keras.data.examples import Examples, decoded_bytes, load_examples
+from rl_keras.data.examples import Examples, fits_in_memory, load_examples
 from rl_keras.data.label_table import LabelTable, label_table, load_labels, save_labels
 from rl_keras.data.labels import LabelMap
 from rl_keras.data.pipeline import (
@@ -24,6 +26,7 @@ from rl_keras.errors import UsageError
 from rl_keras.experiments.plan import Plan, StagePlan
 from rl_keras.science.patches import PatchMoments
 from rl_keras.seeds import derive_seed
+from rl_keras.settings.measure import MeasureConfig
 from rl_keras.storage.run_folder import RunDirectory, stage_keys
 
 
@@ -57,7 +60,7 @@ class RunData:
         self.downstream = self._read(config.downstream.split) if has_arms else self.upstream
         self.test = self._read(config.data.test_split)
         # What is augmented is cut out of whole images; everything else sees their centres.
-        self._whole = {
+        self._uncropped = {
             key.stage: self._read(getattr(config, key.stage).split, plan.source.original, first=0)
             for key in stage_keys(config)
             if getattr(config, key.stage).augmentation != "none"
@@ -66,31 +69,10 @@ class RunData:
         self._tables: dict[tuple, LabelTable] = {}
         self._moments: dict[str, PatchMoments] = {}
 
-    def _read(self, spec, source=None, first=None) -> Slice:
-        source, config = source or self.plan.source, self.plan.config
-        measure, most = config.measure, config.data.max_resident_mb
-        limit = max(measure.moment_examples, measure.probe_examples, measure.keep_representations)
-        limit = limit if first is None else first
-        key = (source, most, spec, limit)  # plans with the same images share the source
-        if key not in self._slices:
-            num = num_examples(source, spec)
-            if decoded_bytes(source, spec) <= most * 2**20:
-                examples = load_examples(source, spec)
-                self._slices[key] = Slice(spec, num, examples, examples)
-            else:
-                first = load_examples(source, spec, limit=limit)
-                self._slices[key] = Slice(spec, num, None, first)
-        return self._slices[key]
-
-    def _fit_scaling(self):
-        source, settings, data = self.plan.source, self.plan.config.data, self.upstream
-        num = min(settings.scaling_examples or data.num_examples, data.num_examples)
-        if num <= len(data.first.images):
-            return fit_scaling(settings.scaling, data.first.images[:num])
-        with source.refusing_damage():
-            return fit_scaling(settings.scaling, source.read(data.spec).take(num))
-
-    def slice_of(self, stage: StagePlan) -> Slice:
+    def slice_of(self, stage: StagePlan, test: bool = False) -> Slice:
+        """Returns the slice on which a stage is trained, or tested."""
+        if test:
+            return self.test
         return self.upstream if stage.key.stage == "upstream" else self.downstream
 
     def labels(self, stage: StagePlan, test: bool = False) -> LabelTable:
@@ -134,26 +116,23 @@ class RunData:
             save_labels(path, table)
         return table
 
-    def _labels_path(self, stage):
-        return self.directory.labels_path(stage.key.stage, stage.key.labels, stage.key.seed)
-
     def train_dataset(self, stage: StagePlan, start_step: int = 0):
         """Returns the batches of a stage from a step on, the same for all starts of a seed."""
-        data, settings = self.slice_of(stage), stage.settings
+        part, settings = self.slice_of(stage), stage.settings
         source, augmentation = self.plan.source, None
         if settings.augmentation != "none":
-            data, source = self._whole[stage.key.stage], source.original
+            part, source = self._uncropped[stage.key.stage], source.original
             seed = derive_seed(stage.key.seed, "augmentation", stage.key.stage)
             size = self.plan.config.data.crop_size
             augmentation = Augmentation(settings.augmentation, size, seed)
         table = self.labels(stage)
         order = derive_seed(stage.key.seed, "order", stage.key.stage)
         common = (self.scaling, settings.batch_size, stage.num_steps, order, start_step)
-        if data.examples is not None:
-            return train_dataset(data.examples, table.given, *common, augmentation=augmentation)
+        if part.examples is not None:
+            return train_dataset(part.examples, table.given, *common, augmentation=augmentation)
         return streaming_dataset(
             source,
-            data.spec,
+            part.spec,
             table.given,
             *common,
             shuffle_buffer=self.plan.config.data.shuffle_buffer,
@@ -162,53 +141,130 @@ class RunData:
 
     def eval_dataset(self, stage: StagePlan, test: bool):
         """Returns the whole training or test slice with given and true labels, once."""
-        data = self.test if test else self.slice_of(stage)
-        table = self.labels(stage, test)
+        part, table = self.slice_of(stage, test), self.labels(stage, test)
         common = (table.given, table.true, self.scaling, stage.settings.batch_size)
-        if data.examples is not None:
-            return eval_dataset(data.examples, *common)
-        return streaming_eval_dataset(self.plan.source, data.spec, *common)
+        if part.examples is not None:
+            return eval_dataset(part.examples, *common)
+        return streaming_eval_dataset(self.plan.source, part.spec, *common)
 
     def probe(self, stage: StagePlan, test: bool) -> tuple[np.ndarray, np.ndarray]:
         """Returns the fixed scaled examples and given labels on which accuracy is followed."""
-        data = self.test if test else self.slice_of(stage)
-        table = self.labels(stage, test)
-        num = min(self.plan.config.measure.probe_examples, data.num_examples)
-        return self.scaled(data, num), table.given[:num]
+        part = self.slice_of(stage, test)
+        num = min(self.plan.config.measure.probe_examples, part.num_examples)
+        return self.scaled(part, num), self.labels(stage, test).given[:num]
 
-    def scaled(self, data: Slice, num: int) -> np.ndarray:
+    def scaled(self, part: Slice, num: int) -> np.ndarray:
         """Returns the first `num` examples of a slice as the network sees them."""
-        return np.concatenate(list(self._batches(data, num)))
+        return np.concatenate(list(self._batches(part, num)))
 
-    def _batches(self, data: Slice, num: int) -> Iterator[np.ndarray]:
-        return image_batches(data.first, self.scaling, batch_size=256, limit=num)
-
-    def moment_batches(self, data: Slice) -> Iterator[np.ndarray]:
+    def moment_batches(self, part: Slice) -> Iterator[np.ndarray]:
         """Yields the scaled examples of a slice from which covariances are computed."""
-        num = min(self.plan.config.measure.moment_examples, data.num_examples)
-        return self._batches(data, num)
+        num = min(self.plan.config.measure.moment_examples, part.num_examples)
+        return self._batches(part, num)
 
-    def moments(self, stage: StagePlan, model) -> dict[str, PatchMoments | SharedInputs]:
-        """Returns what `CovarianceAlignment` needs of a stage's inputs, by layer.
-
-        For the first layer the moments are computed once for all seeds; deeper layers
-        see other inputs as training goes on, and share one pass over the images.
-        """
-        data, paths = self.slice_of(stage), self.plan.alignment_layers
-        first = next(iter(alignable_layers(model)))
-        deeper = [path for path in paths if path != first]
-        found: dict[str, PatchMoments | SharedInputs] = {}
-        if deeper:
-            images = np.concatenate(list(self.moment_batches(data)))
-            found = dict.fromkeys(deeper, SharedInputs(images, deeper, len(images)))
-        if first in paths:
-            found[first] = self._first_layer_moments(stage.key.stage, first, model, data)
-        return found
-
-    def _first_layer_moments(self, stage, path, model, data):
-        if stage not in self._moments:
-            moments = new_moments(alignable_layers(model)[path])
-            for batch in self.moment_batches(data):
+    def first_layer_moments(self, stage: StagePlan, layer: keras.Layer) -> PatchMoments:
+        """Returns the moments of the inputs of the first layer, computed once for all seeds."""
+        name = stage.key.stage
+        if name not in self._moments:
+            moments = new_moments(layer)
+            for batch in self.moment_batches(self.slice_of(stage)):
                 moments.update(batch)
-            self._moments[stage] = moments
-        return self._moments[stage]
+            self._moments[name] = moments
+        return self._moments[name]
+
+    def _read(self, spec, source=None, first=None) -> Slice:
+        source, config = source or self.plan.source, self.plan.config
+        measure, megabytes = config.measure, config.data.max_resident_mb
+        if first is None:
+            first = max(
+                measure.moment_examples, measure.probe_examples, measure.keep_representations
+            )
+        key = (source, megabytes, spec, first)  # plans with the same images share the source
+        if key not in self._slices:
+            num = num_examples(source, spec)
+            if fits_in_memory(source, spec, megabytes):
+                examples = load_examples(source, spec)
+                self._slices[key] = Slice(spec, num, examples, examples)
+            else:
+                self._slices[key] = Slice(spec, num, None, load_examples(source, spec, limit=first))
+        return self._slices[key]
+
+    def _fit_scaling(self):
+        source, settings, upstream = self.plan.source, self.plan.config.data, self.upstream
+        num = min(settings.scaling_examples or upstream.num_examples, upstream.num_examples)
+        if num <= len(upstream.first.images):
+            return fit_scaling(settings.scaling, upstream.first.images[:num])
+        with source.refusing_damage():
+            return fit_scaling(settings.scaling, source.read(upstream.spec).take(num))
+
+    def _labels_path(self, stage):
+        return self.directory.labels_path(stage.key.stage, stage.key.labels, stage.key.seed)
+
+    def _batches(self, part: Slice, num: int) -> Iterator[np.ndarray]:
+        return image_batches(part.first, self.scaling, batch_size=256, limit=num)
+
+
+class StageData:
+    """What the measurements of one stage ask for: a `callbacks.measurement.StageView`.
+
+    Args:
+        run_data: the data of the run.
+        stage: which stage.
+        model: the model that will be trained.
+        writers: where scalars go.
+    """
+
+    def __init__(self, run_data: RunData, stage: StagePlan, model: keras.Model, writers: Sequence):
+        self._run_data, self._stage = run_data, stage
+        self._shared: SharedInputs | None = None
+        self.model = model
+        self.writers = writers
+        self.settings = run_data.plan.config.measure
+        self.schedule = measure_schedule(self.settings, stage)
+        self.probe_schedule = every(self.settings.probe_every)
+        self.batch_size = stage.settings.batch_size
+        self.num_outputs = stage.head_units
+        self.alignment_layers = run_data.plan.alignment_layers
+
+    def seed(self, *names: str) -> int:
+        return derive_seed(self._stage.key.seed, *names)
+
+    def images(self, which: str, limit: int | None = None) -> np.ndarray:
+        run_data = self._run_data
+        part = {
+            "train": run_data.slice_of(self._stage),
+            "test": run_data.test,
+            "downstream": run_data.downstream,
+        }[which]
+        if limit is None and part.examples is None:
+            raise ValueError(f"slice {part.spec!r} is not held in memory; give a `limit`.")
+        return run_data.scaled(part, part.num_examples if limit is None else limit)
+
+    def labels(self, which: str) -> LabelTable:
+        return self._run_data.labels(self._stage, test=which == "test")
+
+    def probe(self, which: str) -> tuple[np.ndarray, np.ndarray]:
+        return self._run_data.probe(self._stage, test=which == "test")
+
+    def moments(self, path: str) -> PatchMoments | SharedInputs:
+        """Returns what `CovarianceAlignment` takes as `data` for a layer.
+
+        Deeper layers than the first see other inputs as training goes on, and share one
+        pass over the images.
+        """
+        first, layer = next(iter(alignable_layers(self.model).items()))
+        if path == first:
+            return self._run_data.first_layer_moments(self._stage, layer)
+        if self._shared is None:
+            batches = self._run_data.moment_batches(self._run_data.slice_of(self._stage))
+            images = np.concatenate(list(batches))
+            deeper = [other for other in self.alignment_layers if other != first]
+            self._shared = SharedInputs(images, deeper, len(images))
+        return self._shared
+
+
+def measure_schedule(settings: MeasureConfig, stage: StagePlan) -> Schedule:
+    """Returns the schedule of alignment, activations and test accuracy for a stage."""
+    if settings.measure_schedule == "linear":
+        return every(settings.measure_every)
+    return logarithmic(stage.num_steps, settings.measure_points, stage.settings.steps_per_execution)

@@ -1,4 +1,4 @@
-"""Upstream stages that several runs have in common are trained once and copied."""
+"""Copies upstream stages that several runs have in common, so that each is trained once."""
 
 from collections.abc import Iterable
 

@@ -16,11 +16,11 @@ from rl_keras.experiments.checkpoints import (
     remove_checkpoints,
     save_checkpoint,
 )
-from rl_keras.experiments.measurements import Measures
+from rl_keras.experiments.measurements import accuracy_summary, measurements_of, recorded_arrays
 from rl_keras.experiments.plan import StagePlan
 from rl_keras.experiments.progress import Progress, RunProgress
-from rl_keras.experiments.run_data import RunData
-from rl_keras.experiments.tensorboard import WeightHistograms, write_run_header
+from rl_keras.experiments.run_data import RunData, StageData
+from rl_keras.experiments.tensorboard import WeightHistograms, write_settings
 from rl_keras.experiments.training import Trainer, Weights, read_weights
 from rl_keras.storage.run_folder import RunDirectory, write_arrays
 
@@ -28,7 +28,7 @@ from rl_keras.storage.run_folder import RunDirectory, write_arrays
 def train_stage(
     stage: StagePlan,
     trainer: Trainer,
-    material: RunData,
+    data: RunData,
     directory: RunDirectory,
     progress: RunProgress,
     stop_requested: Callable[[], bool],
@@ -41,7 +41,7 @@ def train_stage(
     Args:
         stage: which stage.
         trainer: holds the initial weights.
-        material: the data of the run.
+        data: the data of the run.
         directory: where everything goes.
         progress: shared by the stages of the run.
         stop_requested: says whether to save and stop.
@@ -50,7 +50,7 @@ def train_stage(
         Preempted: after saving, if a stop was requested.
         TrainingError: if the loss is no longer finite.
     """
-    run = _StageRun(stage, trainer, material, directory)
+    run = _StageRun(stage, trainer, data, directory)
     guard = StageGuard(
         run.save,
         every=run.config.run.checkpoint_every,
@@ -65,7 +65,7 @@ def train_stage(
         stage.steps_per_epoch,
         stage.num_steps,
         run.start_step,
-        material.plan.multiplications,
+        data.plan.multiplications,
     )
     try:
         run.fit([bar, guard])
@@ -82,14 +82,14 @@ def train_stage(
 
 
 class _StageRun:
-    """What belongs together while one stage trains."""
+    """One stage while it trains: its measurements, its log, its checkpoints, its result."""
 
-    def __init__(self, stage, trainer, material, directory):
-        self.stage, self.trainer, self.material = stage, trainer, material
-        self.directory, self.config = directory, material.plan.config
-        self.begin, self.before = time.monotonic(), 0.0
+    def __init__(self, stage, trainer, data, directory):
+        self.stage, self.trainer, self.data = stage, trainer, data
+        self.directory, self.config = directory, data.plan.config
+        self.begin, self.earlier_seconds = time.monotonic(), 0.0
         # Before the first step, so that a resumed stage is held to the same labels.
-        self.labels = material.store_labels(stage)
+        self.labels = data.store_labels(stage)
         self.log, self.board = MetricLog(), None
         checkpoint = load_checkpoint(directory.checkpoints_path(stage.key))
         self.start_step = checkpoint.step if checkpoint else 0
@@ -98,31 +98,33 @@ class _StageRun:
             self.board = TensorBoardWriter(directory.tensorboard_path(stage.key))
             if not checkpoint:
                 self.board.clear()
-            write_run_header(self.board, stage.key, self.config)
+            write_settings(self.board, stage.key, self.config)
             writers.append(self.board)
-        self.measures = Measures(stage, material, trainer.model, writers)
+        self.measurements = measurements_of(StageData(data, stage, trainer.model, writers))
         self.writers = writers
         if checkpoint:
             trainer.restore_state(checkpoint.variables)
-            self.measures.resume(checkpoint.records)
+            for measurement, rows in zip(self.measurements, checkpoint.records, strict=True):
+                measurement.resume(rows)
             self.log.rows = checkpoint.log
-            self.before = checkpoint.seconds
+            self.earlier_seconds = checkpoint.seconds
 
     @property
     def seconds(self):
-        return self.before + time.monotonic() - self.begin
+        """Training time, with that of processes that were killed."""
+        return self.earlier_seconds + time.monotonic() - self.begin
 
     def fit(self, callbacks):
-        callbacks = [*self.measures.callbacks(), *callbacks]
+        callbacks = [*self.measurements, *callbacks]
         if self.board:
             callbacks.append(WeightHistograms(self.board))
-        self.trainer.fit(self.material.train_dataset(self.stage, self.start_step), callbacks)
+        self.trainer.fit(self.data.train_dataset(self.stage, self.start_step), callbacks)
 
     def save(self, step):
         checkpoint = Checkpoint(
             step=step,
             variables=self.trainer.read_state(),
-            records=self.measures.rows(),
+            records=[measurement.rows for measurement in self.measurements],
             log=self.log.rows,
             seconds=self.seconds,
         )
@@ -149,20 +151,20 @@ class _StageRun:
             "transferred": list(self._transferred()),
             "train_seconds": round(seconds, 2),
         }
-        self.directory.finish_stage(key, result, self.log.rows, self.measures.arrays())
+        self.directory.finish_stage(key, result, self.log.rows, recorded_arrays(self.measurements))
         self.close()
         remove_checkpoints(self.directory.checkpoints_path(key))
         return weights
 
     def _transferred(self):
-        key, arms = self.stage.key, self.material.plan.arms
+        key, arms = self.stage.key, self.data.plan.arms
         return arms[key.start].variables if key.start else ()
 
     def _summary(self):
         """Evaluates on the whole slices and returns the stage's row of `summary.csv`."""
         final, key = {}, self.stage.key
         for name in ("train", "test"):
-            batches = self.material.eval_dataset(self.stage, test=name == "test")
+            batches = self.data.eval_dataset(self.stage, test=name == "test")
             for kind, value in evaluate(self.trainer.model, batches).items():
                 final[f"final_{name}_{kind}"] = None if np.isnan(value) else value
                 if not np.isnan(value):
@@ -174,7 +176,7 @@ class _StageRun:
             "seed": key.seed,
             "steps": self.stage.num_steps,
             **final,
-            **self.measures.summary(),
+            **accuracy_summary(self.measurements),
         }
 
 

@@ -12,7 +12,7 @@ _METRICS = ("final/train_accuracy", "final/test_accuracy", "train_probe/accuracy
 _SHOWN = ("dataset", "model", "init_scale", "upstream_labels")
 
 
-def write_run_header(writer: TensorBoardWriter, key: StageKey, config: ExperimentConfig) -> None:
+def write_settings(writer: TensorBoardWriter, key: StageKey, config: ExperimentConfig) -> None:
     """Writes the settings as text, and what tells this run from the others as HParams."""
     flags = to_flagfile(config).splitlines()
     writer.text(0, "settings", "\n".join(f"    {line}" for line in flags))
@@ -27,7 +27,7 @@ def write_run_header(writer: TensorBoardWriter, key: StageKey, config: Experimen
     writer.hparams(hparams, session=key.name)
 
 
-def write_experiment_header(directory: RunDirectory) -> None:
+def write_hparams_columns(directory: RunDirectory) -> None:
     """Says once for the whole run which columns the HParams table has."""
     writer = TensorBoardWriter(directory.tensorboard_root)
     writer.clear()

@@ -137,8 +137,8 @@ class Trainer:
             for layer in self.model.layers:
                 if isinstance(layer, keras.layers.Dropout):
                     state = layer.seed_generator.state
-                    own = derive_seed(seed, "dropout", layer.name)
-                    state.assign(np.array([own, 0], state.dtype))
+                    layer_seed = derive_seed(seed, "dropout", layer.name)
+                    state.assign(np.array([layer_seed, 0], state.dtype))
 
     def read_state(self) -> list[np.ndarray]:
         """Returns all that training changes: weights, seed state, optimiser."""

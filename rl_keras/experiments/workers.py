@@ -156,16 +156,16 @@ class Workers:
         """
         if not self._strategy:
             return
-        own = json.loads(json.dumps(dict(values)))
-        chiefs = json.loads(self._send(json.dumps(own).encode()))
-        differ = [name for name in {**chiefs, **own} if chiefs.get(name) != own.get(name)]
+        mine = json.loads(json.dumps(dict(values)))
+        chiefs = json.loads(self._send(json.dumps(mine).encode()))
+        differ = [name for name in {**chiefs, **mine} if chiefs.get(name) != mine.get(name)]
         if not self.any(bool(differ)):
             return
         detail = "Received: a worker that differs, and says where"
         if differ:
             name = differ[0]
             detail = f"Expected, as worker 0: {name}={chiefs.get(name)}. "
-            detail += f"Received: {name}={own.get(name)}"
+            detail += f"Received: {name}={mine.get(name)}"
         raise UsageError(f"all workers must have the same {what}. {detail}")
 
     def _send(self, content: bytes) -> bytes:
@@ -268,23 +268,23 @@ class _Wait:
 
     def __init__(self, cluster, seconds):
         self.cluster, self.seconds = cluster, seconds
-        self.begin, self.told = time.monotonic(), False
+        self.begin, self.announced = time.monotonic(), False
 
     def left(self, missing) -> float:
         """Returns the seconds that are left to wait for these workers."""
-        past = time.monotonic() - self.begin
+        waited = time.monotonic() - self.begin
         who = ", ".join(f"worker {i} ({self.cluster.addresses[i]})" for i in missing)
-        if past >= self.seconds:
+        if waited >= self.seconds:
             raise UsageError(
                 f"{who} did not come within {self.seconds:.0f} s; start the same command on every "
                 "host of TF_CONFIG, and see that the addresses can be reached from here. "
                 f"Received: nothing, at worker {self.cluster.index}"
             )
-        if past > _QUIET_SECONDS and not self.told:
+        if waited > _QUIET_SECONDS and not self.announced:
             sys.stdout.write(f"waiting for {who}.\n")
             sys.stdout.flush()
-            self.told = True
-        return self.seconds - past
+            self.announced = True
+        return self.seconds - waited
 
 
 def _await_calls(server, wait):
@@ -301,14 +301,16 @@ def _await_calls(server, wait):
             if hello and int(hello[1]) in everybody:
                 calls[int(hello[1])] = call  # a worker that was started again calls again
         if len(calls) == len(everybody):
-            calls = {i: call for i, call in calls.items() if _says(call, b"?", b"!")}
+            calls = {i: call for i, call in calls.items() if _answers(call, b"?", b"!")}
     for call in calls.values():
-        # Who hangs up first keeps the port for a while: not we, TensorFlow needs it now.
-        _says(call, b"go", b"")
+        # Whoever closes first keeps the port for a while. That must not be this worker, whose
+        # TensorFlow needs the port now, so it waits for the other to close.
+        _answers(call, b"go", b"")
         call.close()
 
 
-def _says(call, question, answer):
+def _answers(call, question, answer):
+    """Sends a question to a worker, and says whether the expected answer comes back."""
     try:
         call.sendall(question)
         return call.recv(1) == answer
@@ -324,8 +326,8 @@ def _call(wait):
             with socket.create_connection(address, min(5.0, left)) as call:
                 call.sendall(f"rl_keras worker {wait.cluster.index}\n".encode())
                 call.settimeout(left)
-                while said := call.recv(2):
-                    if said == b"go":
+                while message := call.recv(2):
+                    if message == b"go":
                         return
                     call.sendall(b"!")
         time.sleep(min(0.5, left))

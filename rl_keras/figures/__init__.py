@@ -1,45 +1,53 @@
-"""Pictures, drawn from a run folder alone: no TensorFlow, no training.
+"""Pictures, drawn from the folder of a run alone: no TensorFlow, no training.
 
-What `--figures` can draw is listed in `settings.run.FIGURES`, and each has a module of its name
-with two functions of a `RunDirectory`:
+A figure is one file. `figures/NAME.py` is what `--figures=NAME` draws; nothing else names it.
+The file has
 
-    rows(run)  the plotted numbers, one dictionary for each point, all with the same keys
-    draw(run)  writes them as `figures/NAME.csv` beside `figures/NAME.png`; returns both
-               paths, and notes on what is missing
+    a docstring         whose first line is the question of the figure; the report prints it
+    STAGE               "upstream" or "downstream", if it is read from these stages alone
+    ACROSS_VARIANTS     True if it compares the variants of a run; otherwise each variant gets
+                        a figure of its own
+    read(results)       reads the numbers
+    rows(numbers)       the rows of the CSV: dictionaries, or curves
+    draw(numbers, results)    returns a `Drawing`
+    table(numbers)      a table to print, if it has one
 
-Both take what is finished, and raise `UsageError` if that is nothing.
+`results` are the `results.runs.Results` of one run or, with `ACROSS_VARIANTS`, a dictionary
+of them by the name of the variant, with the name "" for a run without variants. A figure is not
+asked to draw anything unless a stage of its kind is finished.
+
+Most figures read curves: a list of `results.curves.Curve` or, with `ACROSS_VARIANTS`, such a list
+for each variant. They need no `rows`, since one layout serves all curves. `STYLE`, a dictionary,
+may change settings of matplotlib for one figure.
+
+`plotting.drawing` does the rest: it calls these functions inside the style that all figures share,
+puts letters on the panels and the small print under them, saves `figures/NAME.png` and
+`figures/NAME.csv` in the folder of the run, and collects the notes to print.
 """
 
-import importlib
+from __future__ import annotations
 
-from rl_keras.settings.run import FIGURES as NAMES
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-# These compare the variants of a run; of the others each variant gets one of its own.
-ACROSS_VARIANTS = frozenset(
-    {
-        "transfer_speed",
-        "misalignment",
-        "transfer_function",
-        "widths",
-        "activations",
-        "proposition1",
-        "memorisation",
-        "feature_alignment",
-        "similarity",
-        "energy_profile",
-        "label_noise",
-        "corruption",
-        "convergence",
-        "interpolation",
-        "regularizers",
-        "early_stopping",
-    }
-)
+if TYPE_CHECKING:  # matplotlib is slow to load, and to know of a figure does not need it
+    from matplotlib.figure import Figure
 
 
-def _draws(name):
-    # Loaded when it is drawn, as matplotlib is slow to load.
-    return lambda run: importlib.import_module(f"rl_keras.figures.{name}").draw(run)
+@dataclass(frozen=True)
+class Drawing:
+    """What `draw` of a figure returns.
 
+    Attributes:
+        figure: the picture, without letters and small print.
+        small_print: sentences to add to those about data, seeds and variants; empty ones are
+            left out.
+        notes: what to print, such as what was not measured; unfinished stages are noted anyway.
+        has_bands: whether the small print explains bands and thin lines.
+    """
 
-FIGURES = {name: _draws(name) for name in NAMES}
+    figure: Figure
+    small_print: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    has_bands: bool = True

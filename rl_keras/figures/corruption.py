@@ -2,9 +2,9 @@
 
 The variants of the run differ in the corruption of their upstream labels and in their
 network. Left: the steps to a train accuracy of 99%, as a ratio to those with true labels,
-paired by seed. Right: the test error against true labels, with the guide of perfect
-generalisation from such labels, and its scaled copy for what the network reaches on clean
-ones.
+paired by seed. Right: the test error on true labels. A guide shows the error of perfect
+generalisation from such labels, and a second one is scaled to what the network reaches on clean
+labels.
 
 Any flagfile with --figures=corruption.
 
@@ -15,73 +15,47 @@ Reference:
 
 import math
 from dataclasses import replace
-from pathlib import Path
+from itertools import chain
 
 import numpy as np
 
-from rl_keras.figures.plotting import small_print, style
-from rl_keras.figures.plotting.points import LINE, draw_points, tell_missing
-from rl_keras.results import variants
+from rl_keras.figures import Drawing
+from rl_keras.figures.plotting import style
+from rl_keras.figures.plotting.points import LINE, draw_points, note_missing_seeds
 from rl_keras.results.curves import Curve, reached_curve
-from rl_keras.results.runs import read_variants
+from rl_keras.results.runs import Variants
+from rl_keras.results.variants import by_network
 from rl_keras.science.label_noise import guide_accuracy
 from rl_keras.science.summaries import first_step_reaching
-from rl_keras.storage.run_folder import RunDirectory
 
-NAME = "corruption"
+STAGE = "upstream"
+ACROSS_VARIANTS = True
 _FITTED = 0.99
 _SHIFT = 0.012  # between networks, in corruption
+_SMALL_PRINT = (
+    "Bars: 95% interval of the mean over seeds; hollow: single seeds; n of N: seeds that "
+    "fitted their labels, if not all did."
+)
 
 
-def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers as `variants.rows` lays them out; `x` is the corruption.
+def read(variants: Variants) -> dict[str, list[Curve]]:
+    """Returns the curves of the panels `time` and `error`, one point each; `x` is the corruption.
 
-    `start` is the network. In the panel `time` the value is a ratio, infinite for a seed
-    that never fitted its labels, and there is no mean unless every seed did. In `error`
-    it is a fraction of the test split.
+    `start` is the network. In `time` the value is a ratio, infinite for a seed that never
+    fitted its labels, and there is no mean unless every seed did. In `error` it is a
+    fraction of the test split.
     """
-    found = read_variants(run, stage="upstream")
-    return variants.rows(_curves(found), found)
-
-
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    found = read_variants(run, stage="upstream")
-    by_variant = _curves(found)
-    curves = [curve for own in by_variant.values() for curve in own]
-    networks = list(dict.fromkeys(curve.start for curve in curves))
-    with style.context():
-        figure, axes = style.subplots(2, rows=[(2.2, 1.0)])
-        left, right = axes[0]
-        left.set_title(f"Time to fit the labels ({_FITTED:.0%})")
-        left.set_ylabel("steps, as a ratio to true labels")
-        right.set_title("Test error")
-        right.set(ylabel="share of the test split", ylim=(0, 1.02))
-        _draw_panel(left, [c for c in curves if c.panel == "time"], networks)
-        _draw_panel(right, [c for c in curves if c.panel == "error"], networks)
-        style.level(left, 1, "true\nlabels")
-        _draw_guides(right, found, curves)
-        for ax in (left, right):
-            ax.set(xlabel="corruption $p$ (share of labels redrawn)", xlim=(-0.04, 1.04))
-        left.set_ylim(0, left.get_ylim()[1] / (0.95 - LINE * len(networks)))
-        style.legend(left, columns=2, others=[right])
-        style.finish(figure, axes.flat, _small_print(run, found))
-        table = variants.rows(by_variant, found)
-        return style.save(figure, run, NAME, table), variants.notes(run, found)
-
-
-def _curves(found) -> dict[str, list[Curve]]:
     curves: dict[str, list[Curve]] = {}
-    for network, own_variants in variants.by_network(found).items():
-        times = {p: _times(results) for p, _, results in own_variants}
-        for p, name, results in own_variants:
-            keys, own = results.upstream_keys, curves.setdefault(name, [])
+    for network, levels in by_network(variants).items():
+        times = {p: _times(results) for p, _, results in levels}
+        for p, name, results in levels:
+            keys, points = results.upstream_keys, curves.setdefault(name, [])
             if not keys:
                 continue
             seeds = [seed for seed in times[p] if np.isfinite(times.get(0.0, {}).get(seed, np.inf))]
             if seeds:
                 ratios = [times[p][seed] / times[0.0][seed] for seed in seeds]
-                own.append(_point("time", network, keys, seeds, ratios, p))
+                points.append(_point("time", network, keys, seeds, ratios, p))
             errors = {
                 key.seed: 1 - results.finished[key]["summary"]["final_test_accuracy_true"]
                 for key in keys
@@ -89,7 +63,7 @@ def _curves(found) -> dict[str, list[Curve]]:
             }
             if errors:
                 values = list(errors.values())
-                own.append(_point("error", network, keys, list(errors), values, p))
+                points.append(_point("error", network, keys, list(errors), values, p))
     return curves
 
 
@@ -109,6 +83,26 @@ def _times(results):
     return times
 
 
+def draw(by_variant: dict[str, list[Curve]], variants: Variants) -> Drawing:
+    curves = list(chain.from_iterable(by_variant.values()))
+    networks = list(dict.fromkeys(curve.start for curve in curves))
+    figure, axes = style.subplots(2, rows=[(2.2, 1.0)])
+    left, right = axes[0]
+    left.set_title(f"Time to fit the labels ({_FITTED:.0%})")
+    left.set_ylabel("steps, as a ratio to true labels")
+    right.set_title("Test error")
+    right.set(ylabel="share of the test split", ylim=(0, 1.02))
+    _draw_panel(left, [c for c in curves if c.panel == "time"], networks)
+    _draw_panel(right, [c for c in curves if c.panel == "error"], networks)
+    style.level(left, 1, "true\nlabels")
+    _draw_guides(right, next(iter(variants.values())).num_classes, curves)
+    for ax in (left, right):
+        ax.set(xlabel="corruption $p$ (share of labels redrawn)", xlim=(-0.04, 1.04))
+    left.set_ylim(0, left.get_ylim()[1] / (0.95 - LINE * len(networks)))
+    style.legend(left, columns=2, others=[right])
+    return Drawing(figure, [_SMALL_PRINT], has_bands=False)
+
+
 def _draw_panel(ax, curves, networks):
     if not curves:
         return style.empty(ax, "no stage is finished")
@@ -117,11 +111,10 @@ def _draw_panel(ax, curves, networks):
         points = [curve for curve in curves if curve.start == network]
         if points:
             draw_points(ax, points, look, network, shift)
-            tell_missing(ax, points, look, number, shift)
+            note_missing_seeds(ax, points, look, number, shift)
 
 
-def _draw_guides(ax, found, curves):
-    num_classes = next(iter(found.values())).num_classes
+def _draw_guides(ax, num_classes, curves):
     p = np.linspace(0, 1, 100)
     perfect = guide_accuracy(p, num_classes, "true")
     line = {"color": style.GREY, "linewidth": 0.8}
@@ -137,11 +130,3 @@ def _draw_guides(ax, found, curves):
 def _gain(error, num_classes):
     """What a network reaches above chance, as a share of what a perfect one does."""
     return (1 - error - 1 / num_classes) / (1 - 1 / num_classes)
-
-
-def _small_print(run, found):
-    bars = (
-        "Bars: 95% interval of the mean over seeds; hollow: single seeds; n of N: seeds that "
-        "fitted their labels, if not all did."
-    )
-    return f"{small_print.of_variants(run, found, bands=False)} {bars}"

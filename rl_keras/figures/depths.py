@@ -12,21 +12,18 @@ Reference:
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
+from rl_keras.figures import Drawing
 from rl_keras.figures.plotting import style
-from rl_keras.figures.plotting.points import LINE, draw_points, tell_missing
-from rl_keras.figures.plotting.small_print import of_results
+from rl_keras.figures.plotting.points import LINE, draw_points, note_missing_seeds
 from rl_keras.results import quantities
-from rl_keras.results.curves import Curve, mean_curve, to_rows
-from rl_keras.results.quantities import chance_level
+from rl_keras.results.curves import Curve, mean_curve
 from rl_keras.results.runs import Results
 from rl_keras.settings.transfer import split_arm
-from rl_keras.storage.run_folder import RunDirectory
 
-NAME = "depths"
+STAGE = "downstream"
 _COLUMNS = {  # of summary.csv, by panel
     "area": "area_under_train_curve",
     "test": "final_test_accuracy",
@@ -44,38 +41,13 @@ _SMALL_PRINT = (
 )
 
 
-def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `curves.to_rows` lays them out; `x` is a number of layers.
+def read(results: Results) -> list[Curve]:
+    """Returns the curves of the panels, one point each; `x` is a number of layers.
 
     The panels are `area`, `steps_to_80`, `test`, and `train`, which is not drawn. In
     `steps_to_80` the cell of a seed that never got there is infinite, and there is
     no mean unless every seed got there.
     """
-    results = Results(run, stage="downstream")
-    return to_rows(_curves(results), results.config.run.seeds)
-
-
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    results = Results(run, stage="downstream")
-    curves, notes = _curves(results), []
-    if not results.config.transfer.transfer_depths:
-        notes = ["depths: nothing was transferred at several depths; set --transfer_depths"]
-    kinds = results.config.downstream.labels
-    with style.context():
-        figure, axes = style.subplots(len(kinds), rows=[(1.5, 0.45), (1.5, 0.45), (1.5, 1.0)])
-        for column, labels in zip(axes.T, kinds, strict=True):
-            for ax, panel in zip(column, _PANELS, strict=True):
-                _draw_panel(ax, panel, labels, curves)
-            column[-1].set_xlabel("transferred layers $k$ (0: from scratch)")
-        style.legend(axes[-1, 0], columns=2 * len(kinds), others=axes[-1, 1:])
-        text = f"{of_results(results, bands=False)} {_SMALL_PRINT}"
-        style.finish(figure, axes.flat, text)
-        table = to_rows(curves, results.config.run.seeds)
-        return style.save(figure, run, NAME, table), results.notes + notes
-
-
-def _curves(results) -> list[Curve]:
     arms = [arm for arm in results.config.transfer.arms if _depth(arm) is not None]
     curves = []
     for labels in results.config.downstream.labels:
@@ -83,21 +55,21 @@ def _curves(results) -> list[Curve]:
         for arm in arms:
             keys = results.keys("downstream", labels, arm)
             every += keys
-            found = [_level(results, keys, panel) for panel in _COLUMNS]
-            found += quantities.steps_to(results, labels, [arm], 80)
-            curves += [_at_depth(curve, arm) for curve in found if curve]
-        curves += chance_level(results, "test", every)
+            levels = [_level(results, keys, panel) for panel in _COLUMNS]
+            levels += quantities.steps_to(results, labels, [arm], 80)
+            curves += [_at_depth(curve, arm) for curve in levels if curve]
+        curves += quantities.chance_level(results, "test", every)
     return curves
 
 
 def _level(results, keys, panel):
     """The curve of those seeds that have a value, or `None` without any."""
     name = _COLUMNS[panel]
-    found = {key.seed: results.finished[key]["summary"][name] for key in keys}
-    found = {seed: value for seed, value in found.items() if value is not None}
-    if not found:
+    values = {key.seed: results.finished[key]["summary"][name] for key in keys}
+    values = {seed: value for seed, value in values.items() if value is not None}
+    if not values:
         return None
-    return mean_curve(panel, keys[0], name, tuple(found), math.nan, list(found.values()))
+    return mean_curve(panel, keys[0], name, tuple(values), math.nan, list(values.values()))
 
 
 def _depth(arm):
@@ -108,6 +80,20 @@ def _depth(arm):
 
 def _at_depth(curve, arm):
     return replace(curve, start=split_arm(arm)[0], x=np.array([float(_depth(arm))]))
+
+
+def draw(curves: list[Curve], results: Results) -> Drawing:
+    kinds = results.config.downstream.labels
+    figure, axes = style.subplots(len(kinds), rows=[(1.5, 0.45), (1.5, 0.45), (1.5, 1.0)])
+    for column, labels in zip(axes.T, kinds, strict=True):
+        for ax, panel in zip(column, _PANELS, strict=True):
+            _draw_panel(ax, panel, labels, curves)
+        column[-1].set_xlabel("transferred layers $k$ (0: from scratch)")
+    style.legend(axes[-1, 0], columns=2 * len(kinds), others=axes[-1, 1:])
+    notes = []
+    if not results.config.transfer.transfer_depths:
+        notes = ["depths: nothing was transferred at several depths; set --transfer_depths"]
+    return Drawing(figure, [_SMALL_PRINT], notes, has_bands=False)
 
 
 def _draw_panel(ax, panel, labels, curves):
@@ -124,11 +110,11 @@ def _draw_panel(ax, panel, labels, curves):
     if scratch is not None:
         _draw_scratch(ax, scratch)
     depths = sorted({int(curve.x[0]) for curve in curves if curve.start})
-    for place, (start, points) in enumerate(by_start.items()):
+    for number, (start, points) in enumerate(by_start.items()):
         look = style.STARTS[start]
-        shift = (place - (len(by_start) - 1) / 2) * _SHIFT * depths[-1]
+        shift = (number - (len(by_start) - 1) / 2) * _SHIFT * depths[-1]
         draw_points(ax, points, look, look.label, shift, before=scratch)
-        tell_missing(ax, points, look, place, shift)
+        note_missing_seeds(ax, points, look, number, shift)
     for curve in curves:
         if curve.quantity == "chance":
             _draw_chance(ax, curve.mean[0])
@@ -143,7 +129,7 @@ def _draw_scratch(ax, scratch):
     """Its point and, across the panel, its level with its interval: what transfer is held to."""
     look = style.STARTS["scratch"]
     draw_points(ax, [scratch], look, look.label)
-    tell_missing(ax, [scratch], look, 0)
+    note_missing_seeds(ax, [scratch], look, 0)
     ax.axhline(scratch.mean[0], color=look.color, linewidth=0.8, linestyle=":", zorder=1)
     if len(scratch.seeds) >= style.MIN_SEEDS:
         ax.axhspan(scratch.low[0], scratch.high[0], color="0.9", linewidth=0, zorder=0)

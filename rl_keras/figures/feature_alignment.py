@@ -17,76 +17,46 @@ Reference:
 
 from dataclasses import replace
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures.plotting import small_print, style
-from rl_keras.results import variants
+from rl_keras.figures import Drawing
+from rl_keras.figures.plotting import panels, small_print, style
 from rl_keras.results.curves import Curve, mean_curve
-from rl_keras.results.runs import Results, read_variants
-from rl_keras.storage.run_folder import RunDirectory
+from rl_keras.results.runs import Variants
 
-NAME = "feature_alignment"
+STAGE = "upstream"
+ACROSS_VARIANTS = True
 FORMS = {  # the panels of the CSV; the first two are drawn
-    "gram": "Filters, ",
-    "change": "Change of the filters, ",
+    "gram": "Filters",
+    "change": "Change of the filters",
     "traceless": "",
     "change_traceless": "",
 }
 _HEIGHTS = {"gram": "filters of", "change": "change of"}
 _LOOKS = {
     "observed": (style.LAST, "observed"),
-    "centered": (style.STARTS["covariance"], "observed, gradients centred"),
+    "centered": (style.ORANGE, "observed, gradients centred"),
     "identity": (style.REFERENCE, "identity for the gradients"),
     "permuted": (style.FIRST, "gradients in random order (95%)"),
     "own_gram": (style.MIDDLE, "gradients as correlated as filters"),
 }
 
 
-def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `variants.rows` lays them out; quantities are LAYER/NAME.
+def read(variants: Variants) -> dict[str, list[Curve]]:
+    """Returns the curves of the panels `FORMS`; quantities are LAYER/NAME.
 
     The panels `traceless` and `change_traceless` take the isotropic part out of both
     matrices and are not drawn. Bounds are 95% intervals of the mean over seeds; those of
     `permuted` are means over seeds of the bounds of 95% of the random orders.
     """
-    found = read_variants(run, stage="upstream")
-    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
+    return {name: _curves(results) for name, results in variants.items()}
 
 
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    found = read_variants(run, stage="upstream")
-    curves = {name: _curves(results) for name, results in found.items()}
-    shown = list(FORMS)[:2]
-    with style.context():
-        figure, axes = style.subplots(len(found), rows=[(1.9, 0.72), (1.9, 1.3)])
-        for column, (name, results) in zip(axes.T, found.items(), strict=True):
-            labels = results.config.upstream.labels[0]
-            for ax, form in zip(column, shown, strict=True):
-                title = small_print.title(name, FORMS[form], labels)
-                ax.set_title(f"{title}{style.LABELS[labels]}")
-                _draw_panel(ax, [curve for curve in curves[name] if curve.panel == form])
-                if results.config.measure.measure_schedule == "logarithmic" and curves[name]:
-                    ax.set_xscale("symlog", linthresh=1)
-                    ax.set_xlim(left=-0.2)
-            if curves[name]:
-                column[-1].set_xlim(column[0].get_xlim())
-                style.legend(column[-1], columns=1)
-                column[-1].set_xlabel("optimiser steps")
-        for row in axes:
-            _share_heights([ax for ax, own in zip(row, curves.values(), strict=True) if own])
-        style.finish(figure, axes.flat, small_print.of_variants(run, found))
-        paths = style.save(figure, run, NAME, variants.rows(curves, found))
-    missing = small_print.not_measured(curves, NAME, "feature_alignment")
-    return paths, [*variants.notes(run, found), *missing]
-
-
-def _curves(results: Results) -> list[Curve]:
+def _curves(results):
     keys = results.upstream_keys
     curves = []
-    for layer in results.layers(NAME)[:1]:
+    for layer in results.layers("feature_alignment")[:1]:
         for form in FORMS:
             for name in _LOOKS:
                 curve = _curve(results, keys, layer, form, name)
@@ -97,31 +67,53 @@ def _curves(results: Results) -> list[Curve]:
 
 def _curve(results, keys, layer, form, name):
     """One quantity; NaN where it is not defined, as the change at step 0 is not, is left out."""
-    stack = _stack(results, keys, f"{NAME}/{layer}", f"{form}_{name}")
+    prefix = f"feature_alignment/{layer}"
+    stack = _stack(results, keys, prefix, f"{form}_{name}")
     if stack is None:
         return None
     curve = mean_curve(form, keys[0], f"{layer}/{name}", *stack)
     if name != "permuted":
         return curve
-    ends = [_stack(results, keys, f"{NAME}/{layer}", f"{form}_{name}_{e}") for e in ("low", "high")]
+    ends = [_stack(results, keys, prefix, f"{form}_{name}_{end}") for end in ("low", "high")]
     low, high = (values.mean(axis=0) for _, _, values in ends)
     return replace(curve, low=low, high=high)
 
 
 def _stack(results, keys, prefix, name):
     """Seeds, steps and values `(seeds, k)` at the steps where all seeds have a finite one."""
-    found = {}
+    by_seed = {}
     for key in keys:
         arrays = results.arrays(key)
         if f"{prefix}/{name}" in arrays:
             values = arrays[f"{prefix}/{name}"]
             known = np.isfinite(values)
-            found[key.seed] = arrays[f"{prefix}/step"][known], values[known]
-    if not found:
+            by_seed[key.seed] = arrays[f"{prefix}/step"][known], values[known]
+    if not by_seed:
         return None
-    steps = reduce(np.intersect1d, [own for own, _ in found.values()])
-    values = [value[np.isin(own, steps)] for own, value in found.values()]
-    return (tuple(found), steps, np.stack(values)) if len(steps) else None
+    steps = reduce(np.intersect1d, [measured for measured, _ in by_seed.values()])
+    values = [value[np.isin(measured, steps)] for measured, value in by_seed.values()]
+    return (tuple(by_seed), steps, np.stack(values)) if len(steps) else None
+
+
+def draw(curves: dict[str, list[Curve]], variants: Variants) -> Drawing:
+    shown = list(FORMS)[:2]
+    figure, axes = style.subplots(len(variants), rows=[(1.9, 0.72), (1.9, 1.3)])
+    for column, (name, results) in zip(axes.T, variants.items(), strict=True):
+        labels = results.config.upstream.labels[0]
+        for ax, form in zip(column, shown, strict=True):
+            ax.set_title(panels.title(FORMS[form], labels, name))
+            _draw_panel(ax, [curve for curve in curves[name] if curve.panel == form])
+            if results.config.measure.measure_schedule == "logarithmic" and curves[name]:
+                ax.set_xscale("symlog", linthresh=1)
+                ax.set_xlim(left=-0.2)
+        if curves[name]:
+            column[-1].set_xlim(column[0].get_xlim())
+            style.legend(column[-1], columns=1)
+            column[-1].set_xlabel("optimiser steps")
+    for row in axes:
+        style.share_heights([ax for ax, name in zip(row, curves, strict=True) if curves[name]])
+    missing = small_print.not_measured(curves, "feature_alignment", "feature_alignment")
+    return Drawing(figure, notes=missing)
 
 
 def _draw_panel(ax, curves):
@@ -134,10 +126,3 @@ def _draw_panel(ax, curves):
         min_seeds = 1 if name == "permuted" else style.MIN_SEEDS
         style.band(ax, curve, look, text, min_seeds=min_seeds, every_point=True)
     ax.set_ylabel(f"correlation, {_HEIGHTS[curves[0].panel]} {layer}")
-
-
-def _share_heights(axes):
-    """Gives the panels of a row one vertical axis, as they are to be compared."""
-    ends = [ax.get_ylim() for ax in axes]
-    for ax in axes:
-        ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))

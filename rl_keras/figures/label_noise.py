@@ -14,20 +14,21 @@ Reference:
 """
 
 import math
-from pathlib import Path
+from itertools import chain
 
 import numpy as np
 
-from rl_keras.figures.plotting import small_print, style
+from rl_keras.figures import Drawing
+from rl_keras.figures.plotting import style
 from rl_keras.figures.plotting.points import draw_points
-from rl_keras.results import variants
 from rl_keras.results.curves import Curve, mean_curve
-from rl_keras.results.runs import read_variants
+from rl_keras.results.runs import Variants
 from rl_keras.results.variants import read_halves
 from rl_keras.science.label_noise import apparent_noise_rate, expected_agreement, implied_noise_rate
-from rl_keras.storage.run_folder import RunDirectory
 
-NAME = "label_noise"
+STAGE = "upstream"
+ACROSS_VARIANTS = True
+_SMALL_PRINT = "Bars: 95% interval of the mean over seeds, each the mean of both halves."
 _LOOKS = {
     "agreement": (style.LAST, "agreement with the given labels"),
     "accuracy": (style.MIDDLE, "accuracy (true labels)"),
@@ -35,40 +36,47 @@ _LOOKS = {
 }
 
 
-def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers as `variants.rows` lays them out; `x` is the true noise rate.
+def read(variants: Variants) -> dict[str, list[Curve]]:
+    """Returns the curves of each label map, one point each; `x` is the true noise rate.
 
     The variant is that of both halves, such as `a+b`. The panel `agreement` has the
     quantities `agreement` and `accuracy`, means over the halves, the panel `noise` the
     quantity `implied`.
     """
-    found = read_variants(run, stage="upstream")
-    return variants.rows(_curves(read_halves(found)), found)
+    curves: dict[str, list[Curve]] = {}
+    for one in read_halves(variants):
+        seeds = list(one.agreement)
+        agreement = list(one.agreement.values())
+        quantities = {
+            "agreement": agreement,
+            "accuracy": list(one.accuracy.values()),
+            "implied": list(implied_noise_rate(agreement, one.num_classes)),
+        }
+        for name, values in quantities.items():
+            panel = "noise" if name == "implied" else "agreement"
+            column = np.array(values)[:, None]
+            if np.isfinite(column).all():
+                curve = mean_curve(panel, one.key, name, seeds, math.nan, column, [one.rate])
+                curves.setdefault("+".join(one.names), []).append(curve)
+    return curves
 
 
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    found = read_variants(run, stage="upstream")
-    halves = read_halves(found)
-    by_map = _curves(halves)
-    curves = sorted((c for own in by_map.values() for c in own), key=lambda curve: curve.x[0])
-    with style.context():
-        figure, axes = style.subplots(2, rows=[(2.2, 1.4)])
-        left, right = axes[0]
-        left.set_title("What the other half says")
-        left.set(ylabel="share of the examples", ylim=(0, 1.02))
-        right.set_title("How noisy it takes the labels for")
-        right.set(ylabel="implied share of false labels", ylim=(-0.02, 1.02))
-        _draw_points(left, curves, ("agreement", "accuracy"))
-        _draw_points(right, curves, ("implied",))
-        if halves:
-            _draw_guides(left, right, curves, halves[0].num_classes)
-        for ax in (left, right):
-            ax.set(xlabel="true share of false labels", xlim=(-0.02, 1))
-            style.legend(ax, columns=1)
-        style.finish(figure, axes.flat, _small_print(run, found))
-        table = variants.rows(by_map, found)
-        return style.save(figure, run, NAME, table), variants.notes(run, found)
+def draw(by_map: dict[str, list[Curve]], variants: Variants) -> Drawing:
+    curves = sorted(chain.from_iterable(by_map.values()), key=lambda curve: curve.x[0])
+    figure, axes = style.subplots(2, rows=[(2.2, 1.4)])
+    left, right = axes[0]
+    left.set_title("What the other half says")
+    left.set(ylabel="share of the examples", ylim=(0, 1.02))
+    right.set_title("How noisy it takes the labels for")
+    right.set(ylabel="implied share of false labels", ylim=(-0.02, 1.02))
+    _draw_points(left, curves, ("agreement", "accuracy"))
+    _draw_points(right, curves, ("implied",))
+    if curves:
+        _draw_guides(left, right, curves, next(iter(variants.values())).num_classes)
+    for ax in (left, right):
+        ax.set(xlabel="true share of false labels", xlim=(-0.02, 1))
+        style.legend(ax, columns=1)
+    return Drawing(figure, [_SMALL_PRINT], has_bands=False)
 
 
 def _draw_guides(left, right, curves, num_classes):
@@ -86,33 +94,9 @@ def _draw_guides(left, right, curves, num_classes):
         right.plot(noise, apparent_noise_rate(noise, num_classes, clean[0]), **line)
 
 
-def _curves(halves) -> dict[str, list[Curve]]:
-    curves: dict[str, list[Curve]] = {}
-    for one in halves:
-        seeds = list(one.agreement)
-        agreement = list(one.agreement.values())
-        quantities = {
-            "agreement": agreement,
-            "accuracy": list(one.accuracy.values()),
-            "implied": list(implied_noise_rate(agreement, one.num_classes)),
-        }
-        for name, values in quantities.items():
-            panel = "noise" if name == "implied" else "agreement"
-            column = np.array(values)[:, None]
-            if np.isfinite(column).all():
-                curve = mean_curve(panel, one.key, name, seeds, math.nan, column, [one.rate])
-                curves.setdefault("+".join(one.names), []).append(curve)
-    return curves
-
-
 def _draw_points(ax, curves, quantities):
     for quantity in quantities:
         look, text = _LOOKS[quantity]
         points = [curve for curve in curves if curve.quantity == quantity]
         if points:
             draw_points(ax, points, look, text)
-
-
-def _small_print(run, found):
-    text = small_print.of_variants(run, found, bands=False)
-    return f"{text} Bars: 95% interval of the mean over seeds, each the mean of both halves."

@@ -14,60 +14,40 @@ Reference:
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures.plotting import small_print, style
-from rl_keras.results import variants
+from rl_keras.figures import Drawing
+from rl_keras.figures.plotting import panels, small_print, style
 from rl_keras.results.curves import Curve, mean_curve, reached_curve
 from rl_keras.results.quantities import chance_level
-from rl_keras.results.runs import Results, read_variants
-from rl_keras.storage.run_folder import RunDirectory
+from rl_keras.results.runs import Variants
 
-NAME = "memorisation"
+STAGE = "upstream"
+ACROSS_VARIANTS = True
+_PANEL = "memorisation"
 GROUPS = ("corrupted", "clean")
 _KINDS = ("given", "true", "other")  # in the order of the arrays
 _LOOKS = {
-    "corrupted/true": (style.STARTS["covariance"], "corrupted: true class"),
+    "corrupted/true": (style.ORANGE, "corrupted: true class"),
     "corrupted/given": (style.LAST, "corrupted: given label"),
     "corrupted/other": (style.FIRST, "corrupted: another class"),
-    "clean/given": (style.STARTS["pretrained"], "clean: fitted"),
+    "clean/given": (style.BLUE, "clean: fitted"),
 }
 
 
-def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `variants.rows` lays them out.
+def read(variants: Variants) -> dict[str, list[Curve]]:
+    """Returns the curves of the panels `memorisation` and `forgetting`.
 
     Quantities of the panel `memorisation` are GROUP/CLASS, shares of the examples of a
     group. The panel `forgetting` has a number for each group: `times_forgotten`, mean over
     the examples; `unforgettable`, the share fitted once and never forgotten; `first_fitted`,
     the median step, infinite if fewer than half were; and `num_examples`.
     """
-    found = read_variants(run, stage="upstream")
-    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
+    return {name: _curves(results) for name, results in variants.items()}
 
 
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    found = read_variants(run, stage="upstream")
-    curves = {name: _curves(results) for name, results in found.items()}
-    with style.context():
-        figure, axes = style.subplots(len(found), rows=[(2.2, 0.95)])
-        for ax, (name, results) in zip(axes[0], found.items(), strict=True):
-            labels = results.config.upstream.labels[0]
-            title = small_print.title(name, "Predictions upstream, ", labels)
-            ax.set_title(f"{title}{style.LABELS[labels]}")
-            _draw_panel(ax, curves[name])
-        texts = [_forgetting_text(name, own) for name, own in curves.items()]
-        text = " ".join([small_print.of_variants(run, found), *filter(None, texts)])
-        style.finish(figure, axes.flat, text)
-        paths = style.save(figure, run, NAME, variants.rows(curves, found))
-    missing = small_print.not_measured(curves, NAME, "ledger")
-    return paths, [*variants.notes(run, found), *missing]
-
-
-def _curves(results: Results) -> list[Curve]:
+def _curves(results):
     keys = results.upstream_keys
     kept = [key for key in keys if "ledger/step" in results.arrays(key)]
     if not kept:
@@ -76,19 +56,19 @@ def _curves(results: Results) -> list[Curve]:
     for group in GROUPS:
         name = f"shares_{group}"
         # A group without examples has no shares in any run, which is no defect of the run.
-        own = [key for key in kept if np.isfinite(results.arrays(key)[f"ledger/{name}"]).all()]
-        if not own:
+        known = [key for key in kept if np.isfinite(results.arrays(key)[f"ledger/{name}"]).all()]
+        if not known:
             continue
-        seeds, steps, values = results.stack(own, "ledger", name)
-        for place, kind in enumerate(_KINDS if group == "corrupted" else _KINDS[:1]):
-            quantity = f"{group}/{kind}"
-            curves.append(mean_curve(NAME, own[0], quantity, seeds, steps, values[:, :, place]))
-        numbers = [_forgetting(results.arrays(key), group) for key in own]
+        seeds, steps, values = results.stack(known, "ledger", name)
+        for number, kind in enumerate(_KINDS if group == "corrupted" else _KINDS[:1]):
+            shares = values[:, :, number]
+            curves.append(mean_curve(_PANEL, known[0], f"{group}/{kind}", seeds, steps, shares))
+        numbers = [_forgetting(results.arrays(key), group) for key in known]
         for quantity in numbers[0]:
-            level = np.array([found[quantity] for found in numbers])
+            level = np.array([of_seed[quantity] for of_seed in numbers])
             name = f"{group}/{quantity}"
-            curves.append(reached_curve("forgetting", own[0], name, seeds, level))
-    return curves + chance_level(results, NAME, kept)
+            curves.append(reached_curve("forgetting", known[0], name, seeds, level))
+    return curves + chance_level(results, _PANEL, kept)
 
 
 def _forgetting(arrays, group):
@@ -107,8 +87,18 @@ def _forgetting(arrays, group):
     }
 
 
+def draw(curves: dict[str, list[Curve]], variants: Variants) -> Drawing:
+    figure, axes = style.subplots(len(variants), rows=[(2.2, 0.95)])
+    for ax, (name, results) in zip(axes[0], variants.items(), strict=True):
+        labels = results.config.upstream.labels[0]
+        ax.set_title(panels.title("Predictions upstream", labels, name))
+        _draw_panel(ax, curves[name])
+    forgetting = [_forgetting_text(name, curves[name]) for name in curves]
+    return Drawing(figure, forgetting, small_print.not_measured(curves, "memorisation", "ledger"))
+
+
 def _draw_panel(ax, curves):
-    drawn = {curve.quantity: curve for curve in curves if curve.panel == NAME}
+    drawn = {curve.quantity: curve for curve in curves if curve.panel == _PANEL}
     if not drawn:
         return style.empty(ax, "no predictions were kept")
     for quantity, (look, text) in _LOOKS.items():

@@ -12,56 +12,24 @@ Reference:
     Maennel et al., NeurIPS 2020, arXiv 2006.10455.
 """
 
-from pathlib import Path
+import math
+from collections.abc import Iterator
 
-import numpy as np
-
-from rl_keras.figures.plotting import panels, style
-from rl_keras.figures.plotting.small_print import of_results, p_value_text
+from rl_keras.figures import Drawing
+from rl_keras.figures.plotting import panels, small_print, style
 from rl_keras.results import quantities
-from rl_keras.results.curves import Curve, mean_curve, to_rows
+from rl_keras.results.curves import Curve, mean_curve
 from rl_keras.results.runs import Results
-from rl_keras.storage.run_folder import RunDirectory, StageKey
-
-NAME = "overview"
+from rl_keras.storage.run_folder import StageKey
 
 
-def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers of all panels, as `curves.to_rows` lays them out.
+def read(results: Results) -> list[Curve]:
+    """Returns the curves of the panels `accuracy`, `misalignment`, `activity` and `transfer`.
 
-    The panels are `accuracy`, `misalignment`, `activity` and `transfer`. Bounds
-    are 95% intervals of the mean over seeds; those of `random_basis` are one
+    Bounds are 95% intervals of the mean over seeds; those of `random_basis` are one
     standard deviation over random bases and seeds; `null`, the band of aligned filters, and
     the p-values are those of `quantities.null_curves`.
     """
-    results = Results(run)
-    return to_rows(_curves(results), results.config.run.seeds)
-
-
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    results = Results(run)
-    curves = _curves(results)
-    kinds, upstream = results.config.downstream.labels, results.config.upstream.labels[0]
-    with style.context():
-        figure, axes = style.subplots(len(kinds) + 1, rows=[(2.2, 1.2), (2.2, 1.1)])
-        for column, labels in enumerate(kinds):
-            panels.accuracy(axes[0, column], labels, _of("accuracy", curves))
-            panels.activity(axes[1, column], labels, _of("activity", curves))
-        logarithmic = results.config.measure.measure_schedule == "logarithmic"
-        panels.misalignment(axes[0, -1], upstream, _of("misalignment", curves), logarithmic)
-        panels.transfer(axes[1, -1], upstream, _of("transfer", curves))
-        text = of_results(results) + quantities.depth_text(results) + p_value_text(curves)
-        style.finish(figure, axes.flat, text)
-        table = to_rows(curves, results.config.run.seeds)
-        return style.save(figure, run, NAME, table), results.notes
-
-
-def _of(panel, curves):
-    return [curve for curve in curves if curve.panel == panel]
-
-
-def _curves(results) -> list[Curve]:
     arms = quantities.deepest_arms(results.config)
     curves = []
     for labels in results.config.downstream.labels:
@@ -71,31 +39,92 @@ def _curves(results) -> list[Curve]:
     return curves + list(_activity(results))
 
 
+def draw(curves: list[Curve], results: Results) -> Drawing:
+    by_panel = {
+        name: [curve for curve in curves if curve.panel == name]
+        for name in ("accuracy", "misalignment", "activity", "transfer")
+    }
+    kinds, upstream = results.config.downstream.labels, results.config.upstream.labels[0]
+    figure, axes = style.subplots(len(kinds) + 1, rows=[(2.2, 1.2), (2.2, 1.1)])
+    for (above, below), labels in zip(axes.T, kinds, strict=False):
+        above.set_title(panels.title("Training downstream", labels))
+        panels.accuracy(above, [c for c in by_panel["accuracy"] if c.labels == labels])
+        below.set_title(f"Units at the switch to {style.LABELS[labels]}")
+        _draw_activity(below, labels, by_panel["activity"])
+    above, below = axes[:, -1]
+    above.set_title(panels.title("Alignment upstream", upstream))
+    logarithmic = results.config.measure.measure_schedule == "logarithmic"
+    panels.misalignment(above, by_panel["misalignment"], logarithmic)
+    below.set_title(panels.title("Transfer function upstream", upstream))
+    _draw_transfer(below, by_panel["transfer"])
+    return Drawing(figure, [quantities.depth_text(results), small_print.p_value_text(curves)])
+
+
 def _first_middle_last(steps):
     return sorted({0, len(steps) // 2, len(steps) - 1})
 
 
-def _activity(results):
+def _activity(results) -> Iterator[Curve]:
     """The last hidden layer before, at and after the switch, and of a fresh network."""
     stages = [(StageKey("upstream", results.config.upstream.labels[0], "", 0), (-1,))]
     for labels in results.config.downstream.labels:
         stages.append((StageKey("downstream", labels, "pretrained", 0), (0, -1)))
         stages.append((StageKey("downstream", labels, "scratch", 0), (0,)))
     for layer in results.layers("activity")[-1:]:
-        for kind, places in stages:
+        for kind, moments in stages:
             keys = results.keys(kind.stage, kind.labels, kind.start)
             units = results.stack(keys, f"activity/{layer}", "fraction_active")
             rare = results.stack(keys, f"activity/{layer}", "rarely_active")
-            for place in places if units and rare else ():
-                yield _sorted_units(layer, kind, units, place)
+            for moment in moments if units and rare else ():
+                name = f"{layer}/fraction_active"
+                yield quantities.sorted_units("activity", kind, name, units, moment)
                 seeds, steps, shares = rare
-                name, step = f"{layer}/share_rarely_active", steps[place]
-                yield mean_curve("activity", kind, name, seeds, step, shares[:, place])
+                name, step = f"{layer}/share_rarely_active", steps[moment]
+                yield mean_curve("activity", kind, name, seeds, step, shares[:, moment])
 
 
-def _sorted_units(layer, kind, stack, place):
-    seeds, steps, values = stack
-    fractions = np.sort(values[:, place], axis=1)[:, ::-1]
-    percent = 100 * (np.arange(fractions.shape[1]) + 0.5) / fractions.shape[1]
-    name = f"{layer}/fraction_active"
-    return mean_curve("activity", kind, name, seeds, steps[place], fractions, x=percent)
+def _draw_activity(ax, labels, curves):
+    curves = [curve for curve in curves if not curve.start or curve.labels == labels]
+    units = [curve for curve in curves if curve.quantity.endswith("/fraction_active")]
+    shares = [curve for curve in curves if curve.quantity.endswith("/share_rarely_active")]
+    if not units:
+        return style.empty(ax, "activity: not measured")
+    drawn = []
+    for curve, share in zip(units, shares, strict=True):
+        look, moment = _moment(curve)
+        drawn.append((curve, look, f"{moment}: {share.mean[0]:.0%} rarely active"))
+    panels.active_units(ax, drawn)
+    style.side_note(ax, math.sqrt(panels.LOWEST_ACTIVITY * panels.RARE), "rarely\nactive")
+    layer = units[0].quantity.rpartition("/")[0]
+    ax.set_xlabel(f"units of {layer}, most active first (%)")
+    ax.set_ylabel(f"share of inputs active on (≥ {panels.LOWEST_ACTIVITY})")
+    style.legend(ax, columns=1)
+
+
+def _moment(curve):
+    step = int(curve.steps[0])
+    if not curve.start:
+        return style.MIDDLE, f"upstream, step {step}"
+    if curve.start == "scratch":
+        return style.REFERENCE, "from scratch, step 0"
+    if step == 0:
+        return style.FIRST, "after the switch, step 0"
+    return style.LAST, f"downstream, step {step}"
+
+
+def _draw_transfer(ax, curves):
+    """The transfer function f at the first, a middle and the last measurement."""
+    if not curves:
+        return style.empty(ax, "alignment: not measured")
+    layer = curves[0].quantity.rpartition("/")[0]
+    functions = [curve for curve in curves if curve.quantity.endswith("/transfer")]
+    looks = {1: [style.LAST], 2: [style.FIRST, style.LAST]}.get(
+        len(functions), [style.FIRST, style.MIDDLE, style.LAST]
+    )
+    for curve, look in zip(functions, looks, strict=True):
+        style.band(ax, curve, look, f"step {curve.steps[0]}")
+    style.level(ax, curves[-1].mean[0], "initial\nlevel")
+    ax.set_xscale("log")
+    ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
+    ax.set(xlabel="eigenvalue of the data covariance", ylabel=f"$f$ of {layer} (sd of weights)")
+    style.legend(ax, columns=2)

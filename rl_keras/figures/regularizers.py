@@ -12,20 +12,18 @@ Reference:
 """
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from rl_keras.figures.plotting import small_print, style
+from rl_keras.figures import Drawing
+from rl_keras.figures.plotting import style
 from rl_keras.papers.printed import TABLES, PrintedAccuracy, table_row
-from rl_keras.results import variants
-from rl_keras.results.runs import Results, read_variants
+from rl_keras.results.runs import Variants
 from rl_keras.results.tables import aligned
 from rl_keras.science.summaries import Interval, mean_interval
-from rl_keras.storage.run_folder import RunDirectory
 
-NAME = "regularizers"
+STAGE = "upstream"
+ACROSS_VARIANTS = True
 _COLUMNS = {"train": "final_train_accuracy", "test": "final_test_accuracy_true"}
 _TITLES = {"train": "Train accuracy, given labels", "test": "Test accuracy, true labels"}
 _AUGMENTATIONS = {"none": "no", "crop": "yes", "full": "and flips, turns"}
@@ -41,54 +39,14 @@ _HEADER = (
 )
 
 
-def rows(run: RunDirectory) -> list[dict]:
+def read(variants: Variants) -> list[dict]:
     """Returns the lines of the table: names, accuracies in per cent with 95% intervals.
 
     `published_train` and `published_test` are `None` where the paper has no such row, and
     `published_train` is NaN where it says that the network failed to converge.
     """
-    return _rows(read_variants(run, stage="upstream"))
-
-
-def table(run: RunDirectory) -> str:
-    """Lays out `rows` as the paper does, its numbers beside ours."""
-    lines = [_HEADER]
-    for row in rows(run):
-        cells = [_cell(row, "train"), _printed(row["published_train"])]
-        cells += [_cell(row, "test"), _printed(row["published_test"])]
-        lines.append((*_names(row), *cells))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(aligned(cells, widths) for cells in lines)
-
-
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    found = read_variants(run, stage="upstream")
-    lines = _rows(found)
-    with style.context():
-        height = 0.5 + 0.19 * len(lines)
-        figure, axes = style.subplots(2, rows=[(height, 0.95)], left=2.3, between=0.15, width=2.6)
-        for ax, (column, title) in zip(axes[0], _TITLES.items(), strict=True):
-            ax.set_title(title)
-            _draw_panel(ax, lines, column)
-            names = [_label(row) if column == "train" else "" for row in lines]
-            ax.set_yticks(range(len(lines)), names, fontsize=7)
-        if lines:
-            axes[0, 1].axvline(
-                100 * _chance(found), color=style.GREY, linestyle=":", label="chance"
-            )
-            style.legend(axes[0, 0], columns=3, others=[axes[0, 1]])
-        text = f"{small_print.of_variants(run, found, bands=False)} Bars: 95% interval over seeds."
-        style.finish(figure, axes.flat, text)
-        paths = style.save(figure, run, NAME, lines)
-    other = [name for name, results in found.items() if table_row(results.config) is None]
-    notes = [f"regularizers: variant {name} has no row of this kind" for name in other]
-    return paths, [*variants.notes(run, found), *notes]
-
-
-def _rows(found: Mapping[str, Results]) -> list[dict]:
     lines = []
-    for variant, results in found.items():
+    for variant, results in variants.items():
         setting = table_row(results.config)
         if setting is None:
             continue
@@ -120,17 +78,19 @@ def _interval(results, column) -> Interval | None:
     return mean_interval(values) if values else None
 
 
+def table(lines: list[dict]) -> str:
+    """Lays out the lines as the paper does, its numbers beside ours."""
+    cells = [_HEADER]
+    for row in lines:
+        numbers = [_cell(row, "train"), _printed(row["published_train"])]
+        numbers += [_cell(row, "test"), _printed(row["published_test"])]
+        cells.append((*_names(row), *numbers))
+    return "\n".join(aligned(cells))
+
+
 def _names(row):
     decay = "yes" if row["weight_decay"] else "no"
     return row["network"], row["labels"], _AUGMENTATIONS[row["augmentation"]], decay
-
-
-def _label(row):
-    """The name of a row in the picture."""
-    parts = [row["network"]]
-    parts += {"none": [], "crop": ["crop"], "full": ["full"]}[row["augmentation"]]
-    parts += ["decay"] if row["weight_decay"] else []
-    return f"{', '.join(parts)} ({row['labels']})"
 
 
 def _cell(row, name):
@@ -146,16 +106,41 @@ def _printed(value):
     return "fails" if math.isnan(value) else f"{value:.2f}"
 
 
+def draw(lines: list[dict], variants: Variants) -> Drawing:
+    height = 0.5 + 0.19 * len(lines)
+    figure, axes = style.subplots(2, rows=[(height, 0.95)], left=2.3, between=0.15, width=2.6)
+    for ax, (column, title) in zip(axes[0], _TITLES.items(), strict=True):
+        ax.set_title(title)
+        _draw_panel(ax, lines, column)
+        names = [_label(row) if column == "train" else "" for row in lines]
+        ax.set_yticks(range(len(lines)), names, fontsize=7)
+    if lines:
+        chance = 100 / next(iter(variants.values())).num_classes
+        axes[0, 1].axvline(chance, color=style.GREY, linestyle=":", label="chance")
+        style.legend(axes[0, 0], columns=3, others=[axes[0, 1]])
+    others = [name for name, results in variants.items() if table_row(results.config) is None]
+    notes = [f"regularizers: variant {name} has no row of this kind" for name in others]
+    return Drawing(figure, ["Bars: 95% interval over seeds."], notes, has_bands=False)
+
+
+def _label(row):
+    """The name of a row in the picture."""
+    parts = [row["network"]]
+    parts += {"none": [], "crop": ["crop"], "full": ["full"]}[row["augmentation"]]
+    parts += ["decay"] if row["weight_decay"] else []
+    return f"{', '.join(parts)} ({row['labels']})"
+
+
 def _draw_panel(ax, lines, column):
     if not lines:
         return style.empty(ax, "no row of the tables")
-    places = np.arange(len(lines))
+    heights = np.arange(len(lines))
     low, mean, high = (_numbers(lines, f"{column}_{part}") for part in ("low", "mean", "high"))
     printed = _numbers(lines, f"published_{column}")
-    ax.hlines(places, low, high, color=style.LAST.color, linewidth=1.5)
-    ax.plot(mean, places, label="ours", linestyle="", **_point(style.LAST))
+    ax.hlines(heights, low, high, color=style.LAST.color, linewidth=1.5)
+    ax.plot(mean, heights, label="ours", linestyle="", **_point(style.LAST))
     text, look = "the paper, 50,000 examples", _point(style.REFERENCE) | style.HOLLOW
-    ax.plot(printed, places, label=text, linestyle="", zorder=3, **look)
+    ax.plot(printed, heights, label=text, linestyle="", zorder=3, **look)
     known = np.concatenate([low, mean, printed, [100]])
     least = 10 * math.floor((np.nanmin(known) - 2) / 10)
     ax.set(xlim=(max(-2, least), 102), ylim=(len(lines) - 0.4, -0.6))
@@ -168,7 +153,3 @@ def _numbers(lines, name):
 
 def _point(look):
     return {"color": look.color, "marker": look.marker or "D"}
-
-
-def _chance(found):
-    return 1 / next(iter(found.values())).num_classes

@@ -1,10 +1,11 @@
 """How alike are networks trained on random and on true labels, layer by layer?
 
-Centred kernel alignment (linear, unbiased), and the maximum match of Wang et al., the share of
-units of both layers that lie in the span of the other's up to a tolerance, at two of them. For
-each hidden layer: two kinds of labels from the same seed, which share their first weights,
-and from two seeds; one kind from two seeds; and what unrelated outputs score. Both look at
-the same test examples, of a convolution at one random position of each.
+A panel for centred kernel alignment (linear, unbiased), and one for each of two tolerances of
+the maximum match of Wang et al., the share of units of both layers that lie in the span of the
+other layer's units up to the tolerance. For each hidden layer these pairs are compared: two kinds
+of labels with the same seed, and thus the same initial weights; two kinds with two seeds; one
+kind with two seeds; and, as nulls, unrelated outputs. All networks see the same test examples;
+of a convolution each example gives one random position.
 
 Flagfile: flags/similarity_cpu.cfg, and any other with --keep_representations and
 --figures=similarity.
@@ -14,13 +15,11 @@ Reference:
     1810.11750. The nulls are ours.
 """
 
-from pathlib import Path
-
 import numpy as np
 
+from rl_keras.figures import Drawing
 from rl_keras.figures.plotting import small_print, style
-from rl_keras.results import variants
-from rl_keras.results.runs import read_variants
+from rl_keras.results.runs import Variants
 from rl_keras.results.similarity import (
     NUM_DRAWS,
     Similarities,
@@ -29,9 +28,9 @@ from rl_keras.results.similarity import (
     layers_of,
     read_networks,
 )
-from rl_keras.storage.run_folder import RunDirectory
 
-NAME = "similarity"
+STAGE = "upstream"
+ACROSS_VARIANTS = True
 _PANELS = {
     "cka": ("Centred kernel alignment", "unbiased linear CKA"),
     "match_0.5": ("Maximum match, tolerance 0.5", "share of units matched"),
@@ -40,57 +39,30 @@ _PANELS = {
 _LOOKS = (  # of pairs, in their order; nulls have their own
     style.LAST,
     style.MIDDLE,
-    style.STARTS["covariance"],
-    style.STARTS["layerwise"],
-    style.STARTS["pretrained_unscaled"],
-    style.STARTS["pretrained"],
+    style.ORANGE,
+    style.GREEN,
+    style.YELLOW,
+    style.BLUE,
 )
 _MOST_NAMES = 5  # layers whose names fit side by side
 _NULLS = {"null: shuffled": style.REFERENCE, "null: gaussian": style.FIRST}
 
 
-def rows(run: RunDirectory) -> list[dict]:
-    """Returns a row for each measure, layer and kind of pair.
+def read(variants: Variants) -> tuple[dict, list[dict]]:
+    """Returns the networks, as `read_networks` does, and the rows of the CSV.
 
-    `mean`, `low` and `high` are mean and range over the pairs; of a null, mean and 95% of
-    the draws. Measures are `cka` and `match_TOLERANCE`, and of each variant `active_units`,
-    the share of units that are not silent on all examples.
+    There is a row for each measure, layer and kind of pair. `mean`, `low` and `high` are mean
+    and range over the pairs; of a null, mean and 95% of the draws. Measures are `cka` and
+    `match_TOLERANCE`, and of each variant `active_units`, the share of units that are not
+    silent on all examples.
     """
-    return _rows(read_networks(read_variants(run, stage="upstream")))
+    networks = read_networks(variants)
+    return networks, [_row(one) for one in (*active_units(networks), *compare(networks))]
 
 
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    found = read_variants(run, stage="upstream")
-    networks = read_networks(found)
-    table = _rows(networks)
-    compared = [row["pair"] for row in table if row["measure"] in _PANELS]
-    layers, pairs = layers_of(networks), list(dict.fromkeys(compared))
-    with style.context():
-        space = style.legend_space(len(pairs), columns=3) + 0.2
-        figure, axes = style.subplots(len(_PANELS), rows=[(2.2, space)])
-        for ax, (measure, (title, name)) in zip(axes[0], _PANELS.items(), strict=True):
-            ax.set_title(title)
-            own = [row for row in table if row["measure"] == measure]
-            if own:
-                _draw_panel(ax, own, layers, pairs)
-                ax.set_ylabel(name)
-            else:
-                style.empty(ax, "no two networks" if networks else "no representations were kept")
-        if pairs:
-            style.legend(axes[0, 0], columns=3, others=[axes[0, 1]])
-        about = f"Bars: range over pairs; of nulls 95% of {NUM_DRAWS} draws."
-        text = (
-            f"{small_print.of_variants(run, found, bands=False)} {_sizes(networks, layers)} {about}"
-        )
-        style.finish(figure, axes.flat, text)
-        paths = style.save(figure, run, NAME, table)
-    missing = [] if networks else small_print.not_measured({"": []}, NAME, "keep_representations")
-    return paths, [*variants.notes(run, found), *missing]
-
-
-def _rows(networks) -> list[dict]:
-    return [_row(one) for found in (active_units, compare) for one in found(networks)]
+def rows(numbers: tuple[dict, list[dict]]) -> list[dict]:
+    """Returns what `read` has as rows."""
+    return numbers[1]
 
 
 def _row(one: Similarities) -> dict:
@@ -109,18 +81,38 @@ def _row(one: Similarities) -> dict:
     }
 
 
+def draw(numbers: tuple[dict, list[dict]], variants: Variants) -> Drawing:
+    networks, table = numbers
+    layers = layers_of(networks)
+    pairs = list(dict.fromkeys(row["pair"] for row in table if row["measure"] in _PANELS))
+    space = style.legend_space(len(pairs), columns=3) + 0.2
+    figure, axes = style.subplots(len(_PANELS), rows=[(2.2, space)])
+    for ax, (measure, (title, name)) in zip(axes[0], _PANELS.items(), strict=True):
+        ax.set_title(title)
+        of_panel = [row for row in table if row["measure"] == measure]
+        if of_panel:
+            _draw_panel(ax, of_panel, layers, pairs)
+            ax.set_ylabel(name)
+        else:
+            style.empty(ax, "no two networks" if networks else "no representations were kept")
+    if pairs:
+        style.legend(axes[0, 0], columns=3, others=[axes[0, 1]])
+    bars = f"Bars: range over pairs; of nulls 95% of {NUM_DRAWS} draws."
+    missing = small_print.not_measured({"": networks}, "similarity", "keep_representations")
+    return Drawing(figure, [_sizes(networks, layers), bars], missing, has_bands=False)
+
+
 def _draw_panel(ax, table, layers, pairs):
     known = [pair for pair in pairs if pair not in _NULLS]
     for number, pair in enumerate(pairs):
         look = _NULLS.get(pair) or _LOOKS[known.index(pair) % len(_LOOKS)]
-        own = [row for row in table if row["pair"] == pair]
-        if not own:
+        of_pair = [row for row in table if row["pair"] == pair]
+        if not of_pair:
             continue
-        x = np.array([layers.index(row["layer"]) for row in own])
+        x = np.array([layers.index(row["layer"]) for row in of_pair])
         x = x + 0.05 * (number - (len(pairs) - 1) / 2)
-        line = {"color": look.color, "linestyle": look.line, "marker": look.marker}
-        ax.plot(x, [row["mean"] for row in own], label=pair, **line)
-        ends = ([row[end] for row in own] for end in ("low", "high"))
+        ax.plot(x, [row["mean"] for row in of_pair], label=pair, **look.line_settings)
+        ends = ([row[end] for row in of_pair] for end in ("low", "high"))
         ax.vlines(x, *ends, color=look.color, linewidth=1)
     ax.set_xticks(range(len(layers)), layers)
     if len(layers) > _MOST_NAMES:

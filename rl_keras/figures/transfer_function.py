@@ -16,20 +16,22 @@ Reference:
 import math
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from itertools import chain
 
 import numpy as np
 
 from rl_keras.errors import UsageError
-from rl_keras.figures.plotting import small_print, style
+from rl_keras.figures import Drawing
+from rl_keras.figures.plotting import panels, style
 from rl_keras.papers.printed import printed_curve
-from rl_keras.results import quantities, variants
+from rl_keras.results import quantities
 from rl_keras.results.curves import Curve
-from rl_keras.results.runs import read_variants
+from rl_keras.results.runs import Variants
+from rl_keras.science.eigenspaces import covariance_of
 from rl_keras.science.pooling import pool_runs
-from rl_keras.storage.run_folder import RunDirectory
 
-NAME = "transfer_function"
+STAGE = "upstream"
+ACROSS_VARIANTS = True
 _EPOCHS = (5, 10, 20, 40)  # of Figure 4; of the synthetic panels the paper names none
 _NEAR = 0.1  # relative distance up to which a measured step stands for an epoch
 _WIDE_RANGE = 50  # ratio of largest to smallest eigenvalue that asks for a logarithmic axis
@@ -38,34 +40,17 @@ _RELATIVE = ", its baseline at our initial level"
 _PAPER = {"color": "black", "marker": "o", "linestyle": "", "markerfacecolor": "white"}
 
 
-def rows(run: RunDirectory) -> list[dict]:
-    """Returns the plotted numbers, as `variants.rows` lays them out.
+def read(variants: Variants) -> dict[str, list[Curve]]:
+    """Returns the curves of the panel `transfer`.
 
     Quantities that end in `/transfer` are means over seeds; `/pooled_transfer` is f of the
     last filters of all seeds taken together, with a jackknife interval over seeds. Bounds of
     `paper` are the range that can be read off the printed curve.
     """
-    found = read_variants(run, stage="upstream")
-    return variants.rows({name: _curves(results) for name, results in found.items()}, found)
+    return {name: _curves(results) for name, results in variants.items()}
 
 
-def draw(run: RunDirectory) -> tuple[list[Path], list[str]]:
-    """Draws what is finished, see `rl_keras.figures`."""
-    found = read_variants(run, stage="upstream")
-    curves = {name: _curves(results) for name, results in found.items()}
-    with style.context():
-        figure, axes = style.subplots(len(found), rows=[(2.4, 1.35)])
-        for ax, (name, results) in zip(axes[0], found.items(), strict=True):
-            labels = results.config.upstream.labels[0]
-            title = small_print.title(name, "Transfer function upstream, ", labels)
-            ax.set_title(f"{title}{style.LABELS[labels]}")
-            _draw_panel(ax, results, curves[name])
-        style.finish(figure, axes.flat, _small_print(run, found, curves))
-        paths = style.save(figure, run, NAME, variants.rows(curves, found))
-        return paths, variants.notes(run, found)
-
-
-def _curves(results) -> list[Curve]:
+def _curves(results):
     wanted = () if _is_synthetic(results) else _EPOCHS
     moments = partial(_moments, _steps_per_epoch(results), wanted)
     curves, kept = quantities.transfer(results, moments)
@@ -80,7 +65,7 @@ def _curves(results) -> list[Curve]:
 
 
 def _is_synthetic(results):
-    return results.config.data.dataset == "gaussian"
+    return results.config.data.is_synthetic
 
 
 def _steps_per_epoch(results):
@@ -89,11 +74,11 @@ def _steps_per_epoch(results):
 
 
 def _moments(steps_per_epoch, wanted, steps):
-    """Places of these epochs if they were quantities, else a few spread over the training."""
+    """Indices of the steps at these epochs if all were measured, else of a few spread evenly."""
     epochs = steps / steps_per_epoch
-    places = [int(np.abs(epochs - epoch).argmin()) for epoch in wanted]
-    if places and np.allclose(epochs[places], wanted, rtol=_NEAR, atol=0):
-        return places
+    nearest = [int(np.abs(epochs - epoch).argmin()) for epoch in wanted]
+    if nearest and np.allclose(epochs[nearest], wanted, rtol=_NEAR, atol=0):
+        return nearest
     last = len(steps) - 1
     return sorted({0, last // 4, (last + 1) // 2, last})
 
@@ -120,8 +105,7 @@ def _pooled(results, curve, kept):
 
 
 def _covariance(stage, prefix):
-    vectors = stage[f"{prefix}/eigenvectors"]
-    return (vectors * stage[f"{prefix}/eigenvalues"]) @ vectors.T
+    return covariance_of(stage[f"{prefix}/eigenvalues"], stage[f"{prefix}/eigenvectors"])
 
 
 def _from_paper(config, level) -> list[Curve]:
@@ -147,12 +131,19 @@ def _from_paper(config, level) -> list[Curve]:
     ]
 
 
-def _small_print(run, found, curves):
-    names = [curve.quantity for own in curves.values() for curve in own]
-    text = small_print.of_variants(run, found)
-    if any("pooled" in name for name in names):
-        text += " Seeds pooled: jackknife interval over seeds."
-    return text + " Paper: read off by eye." if any("paper" in n for n in names) else text
+def draw(curves: dict[str, list[Curve]], variants: Variants) -> Drawing:
+    figure, axes = style.subplots(len(variants), rows=[(2.4, 1.35)])
+    for ax, (name, results) in zip(axes[0], variants.items(), strict=True):
+        labels = results.config.upstream.labels[0]
+        ax.set_title(panels.title("Transfer function upstream", labels, name))
+        _draw_panel(ax, results, curves[name])
+    drawn = " ".join(curve.quantity for curve in chain.from_iterable(curves.values()))
+    sentences = []
+    if "pooled" in drawn:
+        sentences.append("Seeds pooled: jackknife interval over seeds.")
+    if "paper" in drawn:
+        sentences.append("Paper: read off by eye.")
+    return Drawing(figure, sentences)
 
 
 def _draw_panel(ax, results, curves):

@@ -1,49 +1,36 @@
-"""Model builders in the manner of `keras.applications`, and their choice by settings."""
+"""Model builders in the manner of `keras.applications`, and their choice by settings.
+
+A model is one file and one line: `NAME.py` with a function `NAME` that returns a `keras.Model`,
+and the settings that it takes in `settings.model.MODELS`. `--model=NAME` and
+`from rl_keras.models import NAME` follow from that.
+"""
+
+import importlib
+import re
+from collections.abc import Collection
 
 import keras
 
 from rl_keras.errors import UsageError
-from rl_keras.models.cnn3 import cnn3
 from rl_keras.models.finite_sample import finite_sample_network
 from rl_keras.models.initializers import ScaledHeNormal
-from rl_keras.models.linear import linear
+from rl_keras.models.layers import NotAnImageError
 from rl_keras.models.local_response import LocalResponseNormalization
-from rl_keras.models.mlp import mlp
-from rl_keras.models.resnet18 import resnet18
-from rl_keras.models.simple_cnn import simple_cnn
-from rl_keras.models.small_alexnet import small_alexnet
-from rl_keras.models.small_inception import small_inception
-from rl_keras.models.vgg16 import vgg16
-from rl_keras.models.wide_resnet import wide_resnet
-from rl_keras.settings.model import MODELS, ModelConfig
+from rl_keras.settings.model import MODELS, OF_EVERY_MODEL, ModelConfig
+
+BUILDERS = {
+    name: getattr(importlib.import_module(f"rl_keras.models.{name}"), name) for name in MODELS
+}
+globals().update(BUILDERS)  # so that `from rl_keras.models import mlp` is the function, no module
 
 __all__ = [
+    *BUILDERS,
     "BUILDERS",
     "LocalResponseNormalization",
     "ScaledHeNormal",
     "build_model",
-    "cnn3",
     "finite_sample_network",
-    "linear",
-    "mlp",
-    "resnet18",
-    "simple_cnn",
-    "small_alexnet",
-    "small_inception",
-    "vgg16",
-    "wide_resnet",
 ]
-BUILDERS = {
-    "simple_cnn": simple_cnn,
-    "mlp": mlp,
-    "cnn3": cnn3,
-    "vgg16": vgg16,
-    "resnet18": resnet18,
-    "wide_resnet": wide_resnet,
-    "small_inception": small_inception,
-    "small_alexnet": small_alexnet,
-    "linear": linear,
-}
 
 
 def build_model(
@@ -52,44 +39,57 @@ def build_model(
     """Builds the configured model with fresh weights.
 
     Args:
-        config: names the builder and its settings.
+        config: names the builder and its settings. A setting at `"auto"` is left to the
+            builder's default.
         input_shape: shape of one example.
         classes: units of the head.
         seed: root of the layers' seeds; the same seed gives the same weights.
 
     Raises:
-        UsageError: if the model cannot take inputs of this shape.
+        UsageError: if the builder refuses inputs of this shape, or one of its settings.
+
+    Example:
+        >>> build_model(ModelConfig(model="mlp", widths=(5,)), (3,), classes=2, seed=0).name
+        'mlp'
     """
-    settings = {name: getattr(config, name) for name in MODELS[config.model]}
-    if config.batch_normalization != "auto":
-        settings["batch_normalization"] = config.batch_normalization
-    if config.model != "mlp" and (config.model != "linear" or config.random_filters):
-        _check_image(config, input_shape)
-    return BUILDERS[config.model](
-        input_shape=input_shape,
-        classes=classes,
-        init_scale=config.init_scale,
-        seed=seed,
-        **settings,
-    )
-
-
-def _check_image(config, input_shape):
-    if len(input_shape) != 3:
+    taken = (*OF_EVERY_MODEL, *MODELS[config.model])
+    values = {name: getattr(config, name) for name in taken}
+    settings = {name: value for name, value in values.items() if value != "auto"}
+    try:
+        return BUILDERS[config.model](
+            input_shape=input_shape, classes=classes, seed=seed, **settings
+        )
+    except NotAnImageError:
         raise UsageError(
             f"--model={config.model} takes images; use --model=mlp for vectors. "
             f"Received: inputs of shape {tuple(input_shape)}"
-        )
-    height, width = input_shape[:2]
-    convolutions = {"simple_cnn": 1, "cnn3": 3}.get(config.model, 0)  # the others always pad
-    if config.padding == "same":
-        convolutions = 0
-    for number in range(1, convolutions + 1):
-        if config.kernel_size > min(height, width):
-            what = "image" if number == 1 else f"input of layer 'conv{number}'"
-            raise UsageError(
-                f"--kernel_size must not exceed the {what}, {height}x{width}, with "
-                f"--padding=valid. Received: {config.kernel_size}"
-            )
-        # A convolution without padding, then a 2x2 pooling that pads.
-        height, width = ((side - config.kernel_size + 2) // 2 for side in (height, width))
+        ) from None
+    except ValueError as error:
+        if not str(error).startswith("`"):  # not about an argument
+            raise
+        text = with_flags(str(error), taken)
+        where = "" if text.startswith("--") else f"--model={config.model}: "
+        raise UsageError(where + text) from error
+
+
+def with_flags(message: str, settings: Collection[str]) -> str:
+    """Returns the error message of a builder with flags in place of its arguments.
+
+    Args:
+        message: names arguments between backticks, as errors of Keras do, and may give their
+            values: `padding` or `padding='valid'`.
+        settings: the arguments that are flags too.
+
+    Example:
+        >>> with_flags("`units` must be positive. Received: units=0", ["units"])
+        '--units must be positive. Received: 0'
+    """
+
+    def flag(match):
+        name, value = match.groups()
+        if name not in settings:
+            return match[0]
+        return f"--{name}={value}" if value else f"--{name}"
+
+    message = re.sub(r"`(\w+)(?:='?([^'`]*)'?)?`", flag, message)
+    return re.sub(r"Received: \w+=", "Received: ", message)

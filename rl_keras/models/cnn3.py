@@ -1,23 +1,32 @@
 """A network of three convolutions, for transferring more and more layers: Figure 6."""
 
+from collections.abc import Sequence
+
 import keras
 
-from rl_keras.models.layers import conv_relu, dense_relu, finished, kernel_initializers, logits
+from rl_keras.models.layers import (
+    conv_relu,
+    dense_relu,
+    functional_model,
+    image_input,
+    kernel_initializers,
+    logits,
+)
 
 
 def cnn3(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    conv_filters=(64, 128, 256),
-    kernel_size=3,
-    padding="valid",
-    dense_units=(),
-    batch_normalization="none",
-    init_scale=1.0,
-    seed=0,
-    name="cnn3",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    conv_filters: Sequence[int] = (64, 128, 256),
+    kernel_size: int = 3,
+    padding: str = "valid",
+    dense_units: Sequence[int] = (),
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    seed: int = 0,
+    name: str = "cnn3",
+) -> keras.Model:
     """Builds three times convolution, ReLU and 2x2 max pooling, then flatten and head.
 
     Returns logits. With the defaults it has 393,866 parameters. The paper is
@@ -44,7 +53,8 @@ def cnn3(
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
     Raises:
-        ValueError: if `conv_filters` are not three.
+        ValueError: if `conv_filters` are not three, if the inputs are no images, or if a
+            convolution without padding has a kernel larger than its input.
 
     Reference:
         Maennel et al., "What Do Neural Networks Learn When Trained With Random
@@ -59,7 +69,7 @@ def cnn3(
             f"`conv_filters` must be three numbers. Received: conv_filters={conv_filters}"
         )
     init = kernel_initializers(init_scale, seed)
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = inputs
     for number, filters in enumerate(conv_filters, start=1):
         conv = f"conv{number}"
@@ -68,4 +78,4 @@ def cnn3(
     x = keras.layers.Flatten(name="flatten")(x)
     for number, units in enumerate(dense_units, start=1):
         x = dense_relu(x, units, f"dense{number}", init, batch_normalization)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -2,8 +2,9 @@
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
-from rl_keras.models.layers import finished
+from rl_keras.models.layers import functional_model
 
 
 @keras.saving.register_keras_serializable(package="rl_keras")
@@ -41,8 +42,12 @@ class Hinges(keras.layers.Layer):
 
 
 def finite_sample_network(
-    direction, thresholds, weights, dtype="float64", name="finite_sample_network"
-):
+    direction: ArrayLike,
+    thresholds: ArrayLike,
+    weights: ArrayLike,
+    dtype: str = "float64",
+    name: str = "finite_sample_network",
+) -> keras.Model:
     """Builds `c(x) = sum_j w_j max(<a, x> - b_j, 0)` with given weights.
 
     Args:
@@ -80,6 +85,6 @@ def finite_sample_network(
     settings = {"use_bias": False, "dtype": dtype}
     x = keras.layers.Dense(1, name="direction", **settings)(inputs)
     x = Hinges(len(thresholds), name="hinges", dtype=dtype)(x)
-    model = finished(inputs, keras.layers.Dense(1, name="head", **settings)(x), name)
+    model = functional_model(inputs, keras.layers.Dense(1, name="head", **settings)(x), name)
     model.set_weights([direction[:, None], thresholds, weights[:, None]])
     return model

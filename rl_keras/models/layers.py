@@ -1,4 +1,4 @@
-"""What the builders share: a linear layer, its batch normalisation and its ReLU, by name.
+"""What the builders share: the input, and a linear layer, its batch normalisation and its ReLU.
 
 Without normalisation a unit is one layer, `conv1`, with its ReLU inside. With it
 the unit is three: `conv1` without a bias, which the normalisation would take away
@@ -15,6 +15,27 @@ from rl_keras.seeds import derive_seed
 # Those of the published ResNets. At the 0.99 of Keras the moving statistics would lag a hundred
 # steps behind, and every probe in inference mode with them.
 MOMENTUM, EPSILON = 0.9, 1e-5
+
+
+class NotAnImageError(ValueError):
+    """A model for images was to be built for inputs of another shape."""
+
+
+def image_input(input_shape: tuple[int, ...]):
+    """Returns the input layer `image` of a model for images.
+
+    Args:
+        input_shape: `(height, width, channels)`.
+
+    Raises:
+        NotAnImageError: a `ValueError`, for a shape without three sizes.
+    """
+    if len(input_shape) != 3:
+        raise NotAnImageError(
+            "`input_shape` must be (height, width, channels). "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    return keras.Input(input_shape, name="image")
 
 
 def kernel_initializers(init_scale: float, seed: int) -> Callable[[str], ScaledHeNormal]:
@@ -48,7 +69,17 @@ def conv_relu(
         batch_normalization: see `normalize_relu`, or `"none"`.
         scale: see `normalize_relu`.
         **settings: other arguments of `Conv2D`, such as `padding`.
+
+    Raises:
+        ValueError: if the kernel is larger than what it is applied to, and nothing is padded.
     """
+    height, width = x.shape[1:3]
+    if settings.get("padding") != "same" and kernel_size > min(height, width):
+        what = "image" if x.name == "image" else f"input of layer {layer!r}"
+        raise ValueError(
+            f"`kernel_size` must not exceed the {what}, {height}x{width}, with "
+            f"`padding='valid'`. Received: kernel_size={kernel_size}"
+        )
     settings = {"filters": filters, "kernel_size": kernel_size, **settings}
     return _unit(keras.layers.Conv2D, settings, x, layer, init, batch_normalization, scale)
 
@@ -128,7 +159,7 @@ def scaled(number: int, factor: float) -> int:
     return max(1, round(number * factor))
 
 
-def finished(inputs, outputs, name, weights=None) -> keras.Model:
+def functional_model(inputs, outputs, name, weights=None) -> keras.Model:
     """Returns the functional model, with its weights from a file if one is given."""
     model = keras.Model(inputs, outputs, name=name)
     if weights is not None:

@@ -2,19 +2,19 @@
 
 import keras
 
-from rl_keras.models.layers import conv_relu, finished, kernel_initializers
+from rl_keras.models.layers import conv_relu, functional_model, image_input, kernel_initializers
 
 
 def linear(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    random_filters=0,
-    kernel_size=3,
-    init_scale=1.0,
-    seed=0,
-    name="linear",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    random_filters: int = 0,
+    kernel_size: int = 3,
+    init_scale: float = 1.0,
+    seed: int = 0,
+    name: str = "linear",
+) -> keras.Model:
     """Builds one dense layer without biases that starts at zero; returns its outputs.
 
     Gradient descent from zero stays in the span of the examples, and so, where it fits
@@ -36,21 +36,27 @@ def linear(
     Returns:
         A functional `keras.Model` from inputs to `(batch, classes)`.
 
+    Raises:
+        ValueError: with random filters, if the inputs are no images or smaller than a kernel.
+
     Reference:
         Zhang et al., "Understanding deep learning requires rethinking generalization",
         ICLR 2017, arXiv 1611.03530, Section 5 and Table 3.
 
     Example:
-        >>> linear().count_params(), linear(random_filters=8).get_layer("head").kernel.shape
-        (30720, (32, 10))
+        >>> linear().count_params()  # 32 * 32 * 3 * 10
+        30720
+        >>> tuple(linear(random_filters=8).get_layer("head").kernel.shape)
+        (32, 10)
     """
-    inputs = keras.Input(input_shape, name="image")
+    takes_images = random_filters > 0
+    inputs = image_input(input_shape) if takes_images else keras.Input(input_shape, name="image")
     x = inputs
-    if random_filters:
+    if takes_images:
         init = kernel_initializers(init_scale, seed)
         x = conv_relu(x, random_filters, kernel_size, "conv1", init, trainable=False)
         sides = [-(-side // 2) for side in x.shape[1:3]]
         x = keras.layers.AveragePooling2D(sides, padding="same", name="quarters")(x)
     x = keras.layers.Flatten(name="flatten")(x)
     head = keras.layers.Dense(classes, use_bias=False, kernel_initializer="zeros", name="head")
-    return finished(inputs, head(x), name, weights)
+    return functional_model(inputs, head(x), name, weights)

@@ -1,4 +1,4 @@
-"""Local response normalisation, which small_alexnet has and Keras has not."""
+"""The layer of local response normalisation that `small_alexnet` needs; Keras has none."""
 
 import keras
 

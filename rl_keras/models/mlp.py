@@ -1,21 +1,23 @@
 """Fully connected networks of any widths: Maennel et al., Figure 4 left and Appendix E.1."""
 
+from collections.abc import Sequence
+
 import keras
 
-from rl_keras.models.layers import dense_relu, drop, finished, kernel_initializers, logits
+from rl_keras.models.layers import dense_relu, drop, functional_model, kernel_initializers, logits
 
 
 def mlp(
-    input_shape=(30,),
-    classes=10,
-    weights=None,
-    widths=(2048, 256),
-    batch_normalization="none",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="mlp",
-):
+    input_shape: tuple[int, ...] = (30,),
+    classes: int = 10,
+    weights: str | None = None,
+    widths: Sequence[int] = (2048, 256),
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "mlp",
+) -> keras.Model:
     """Builds flatten (for images), dense layers with ReLU and a dense head; returns logits.
 
     Args:
@@ -45,4 +47,4 @@ def mlp(
     for number, units in enumerate(widths, start=1):
         x = dense_relu(x, units, f"dense{number}", init, batch_normalization)
         x = drop(x, dropout, f"dense{number}", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -2,21 +2,27 @@
 
 import keras
 
-from rl_keras.models.layers import finished, kernel_initializers, logits, scaled
+from rl_keras.models.layers import (
+    functional_model,
+    image_input,
+    kernel_initializers,
+    logits,
+    scaled,
+)
 from rl_keras.models.residual import conv, residual_stages
 
 
 def resnet18(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    stem="imagenet",
-    width=1.0,
-    batch_normalization="synchronized",
-    init_scale=1.0,
-    seed=0,
-    name="resnet18",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    stem: str = "imagenet",
+    width: float = 1.0,
+    batch_normalization: str = "synchronized",
+    init_scale: float = 1.0,
+    seed: int = 0,
+    name: str = "resnet18",
+) -> keras.Model:
     """Builds a stem, four stages of two pre-activation units, pooling and head; returns logits.
 
     With the defaults it has 11,187,658 parameters, with `stem="cifar"` 11,179,978;
@@ -42,7 +48,7 @@ def resnet18(
         `stageS_unit1_conv2`.
 
     Raises:
-        ValueError: for another stem or kind of normalisation.
+        ValueError: for another stem or kind of normalisation, or inputs that are no images.
 
     Reference:
         He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016; used by
@@ -57,7 +63,7 @@ def resnet18(
         raise ValueError(f"`stem` must be 'imagenet' or 'cifar'. Received: stem={stem!r}")
     init = kernel_initializers(init_scale, seed)
     filters = [scaled(number, width) for number in (64, 128, 256, 512)]
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     if stem == "imagenet":
         x = conv(inputs, filters[0], 7, "stem", init, strides=2)
         x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
@@ -65,4 +71,4 @@ def resnet18(
         x = conv(inputs, filters[0], 3, "stem", init)
     stages = [(number, 2, 1 if stage == 0 else 2) for stage, number in enumerate(filters)]
     x = residual_stages(x, stages, init, batch_normalization)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -6,26 +6,27 @@ from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
     drop,
-    finished,
+    functional_model,
+    image_input,
     kernel_initializers,
     logits,
 )
 
 
 def simple_cnn(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    filters=256,
-    kernel_size=3,
-    padding="valid",
-    units=64,
-    batch_normalization="none",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="simple_cnn",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    filters: int = 256,
+    kernel_size: int = 3,
+    padding: str = "valid",
+    units: int = 64,
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "simple_cnn",
+) -> keras.Model:
     """Builds convolution, ReLU, flatten, dense, ReLU, dense; returns logits.
 
     With the defaults it has 14,753,482 parameters.
@@ -48,6 +49,9 @@ def simple_cnn(
     Returns:
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
+    Raises:
+        ValueError: if the inputs are no images, or smaller than a kernel without padding.
+
     Reference:
         Maennel et al., "What Do Neural Networks Learn When Trained With Random
         Labels?", NeurIPS 2020, captions of Figures 2 and 4.
@@ -57,9 +61,9 @@ def simple_cnn(
         ['image', 'conv1', 'flatten', 'dense1', 'head']
     """
     init = kernel_initializers(init_scale, seed)
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = conv_relu(inputs, filters, kernel_size, "conv1", init, batch_normalization, padding=padding)
     x = keras.layers.Flatten(name="flatten")(x)
     x = dense_relu(x, units, "dense1", init, batch_normalization)
     x = drop(x, dropout, "dense1", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -6,7 +6,8 @@ from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
     drop,
-    finished,
+    functional_model,
+    image_input,
     kernel_initializers,
     logits,
     scaled,
@@ -15,16 +16,16 @@ from rl_keras.models.local_response import LocalResponseNormalization
 
 
 def small_alexnet(
-    input_shape=(28, 28, 3),
-    classes=10,
-    weights=None,
-    width=1.0,
-    batch_normalization="none",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="small_alexnet",
-):
+    input_shape: tuple[int, ...] = (28, 28, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    width: float = 1.0,
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "small_alexnet",
+) -> keras.Model:
     """Builds two convolutional modules, two dense layers with ReLU and a head; returns logits.
 
     A module is a 5x5 convolution with ReLU, a 3x3 max pooling of stride 2 and local
@@ -50,6 +51,9 @@ def small_alexnet(
     Returns:
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
+    Raises:
+        ValueError: if the inputs are no images.
+
     Reference:
         Zhang et al., "Understanding deep learning requires rethinking generalization",
         ICLR 2017, arXiv 1611.03530, Appendix A and Table 1.
@@ -59,7 +63,7 @@ def small_alexnet(
         ['image', 'conv1', 'pool1', 'norm1']
     """
     init = kernel_initializers(init_scale, seed)
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = inputs
     for number in (1, 2):
         conv = f"conv{number}"
@@ -70,4 +74,4 @@ def small_alexnet(
     for number, units in enumerate((384, 192), start=1):
         x = dense_relu(x, scaled(units, width), f"dense{number}", init, batch_normalization)
         x = drop(x, dropout, f"dense{number}", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -2,7 +2,15 @@
 
 import keras
 
-from rl_keras.models.layers import conv_relu, drop, finished, kernel_initializers, logits, scaled
+from rl_keras.models.layers import (
+    conv_relu,
+    drop,
+    functional_model,
+    image_input,
+    kernel_initializers,
+    logits,
+    scaled,
+)
 
 # Filters of the 1x1 and the 3x3 convolutions of each module; each stage but the last ends with a
 # downsampling module, of which the filters of its 3x3 convolution are given.
@@ -14,16 +22,16 @@ STAGES = (
 
 
 def small_inception(
-    input_shape=(28, 28, 3),
-    classes=10,
-    weights=None,
-    width=1.0,
-    batch_normalization="synchronized",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="small_inception",
-):
+    input_shape: tuple[int, ...] = (28, 28, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    width: float = 1.0,
+    batch_normalization: str = "synchronized",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "small_inception",
+) -> keras.Model:
     """Builds a stem, three stages of Inception modules, average pooling and head; returns logits.
 
     The stem is a 3x3 convolution of 96 filters. A module joins a 1x1 and a 3x3
@@ -54,6 +62,9 @@ def small_inception(
     Returns:
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
+    Raises:
+        ValueError: if the inputs are no images.
+
     Reference:
         Zhang et al., "Understanding deep learning requires rethinking generalization",
         ICLR 2017, arXiv 1611.03530, Appendix A and Table 1.
@@ -71,7 +82,7 @@ def small_inception(
             x, scaled(filters, width), side, layer, init, batch_normalization, **settings
         )
 
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = conv(inputs, 96, 3, "stem")
     for stage, (modules, down) in enumerate(STAGES, start=1):
         for number, (ones, threes) in enumerate(modules, start=1):
@@ -85,4 +96,4 @@ def small_inception(
             x = keras.layers.Concatenate(name=f"{module}_concat")(parts)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = drop(x, dropout, "pool", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

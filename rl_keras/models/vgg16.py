@@ -1,12 +1,15 @@
 """VGG16 for small images, as Maennel et al. cut it down: Figures 1, 7 and 8."""
 
+from collections.abc import Sequence
+
 import keras
 
 from rl_keras.models.layers import (
     conv_relu,
     dense_relu,
     drop,
-    finished,
+    functional_model,
+    image_input,
     kernel_initializers,
     logits,
     scaled,
@@ -16,18 +19,18 @@ BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # filters, convoluti
 
 
 def vgg16(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    width=1.0,
-    last_width=1.0,
-    dense_units=(),
-    batch_normalization="none",
-    init_scale=1.0,
-    dropout=0.0,
-    seed=0,
-    name="vgg16",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    width: float = 1.0,
+    last_width: float = 1.0,
+    dense_units: Sequence[int] = (),
+    batch_normalization: str = "none",
+    init_scale: float = 1.0,
+    dropout: float = 0.0,
+    seed: int = 0,
+    name: str = "vgg16",
+) -> keras.Model:
     """Builds the thirteen convolutions of VGG16, flatten and one linear head; returns logits.
 
     Five blocks of 3x3 convolutions with ReLU, each closed by a 2x2 max pooling.
@@ -55,6 +58,9 @@ def vgg16(
     Returns:
         A functional `keras.Model` from images to logits `(batch, classes)`.
 
+    Raises:
+        ValueError: if the inputs are no images.
+
     Reference:
         Maennel et al., "What Do Neural Networks Learn When Trained With Random
         Labels?", NeurIPS 2020, Figures 1, 7 and 8; Simonyan and Zisserman, "Very
@@ -67,7 +73,7 @@ def vgg16(
         (128, 922074)
     """
     init = kernel_initializers(init_scale, seed)
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = inputs
     for block, (filters, convolutions) in enumerate(BLOCKS, start=1):
         factor = width * last_width if block == len(BLOCKS) else width
@@ -82,4 +88,4 @@ def vgg16(
         x = drop(x, dropout, f"dense{number}", seed)
     if not dense_units:
         x = drop(x, dropout, "flatten", seed)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

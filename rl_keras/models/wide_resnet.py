@@ -2,23 +2,23 @@
 
 import keras
 
-from rl_keras.models.layers import finished, kernel_initializers, logits
+from rl_keras.models.layers import functional_model, image_input, kernel_initializers, logits
 from rl_keras.models.residual import conv, residual_stages
 
 
 def wide_resnet(
-    input_shape=(32, 32, 3),
-    classes=10,
-    weights=None,
-    depth=28,
-    widen=4,
-    stem_filters=16,
-    stem_kernel_size=3,
-    batch_normalization="synchronized",
-    init_scale=1.0,
-    seed=0,
-    name="wide_resnet",
-):
+    input_shape: tuple[int, ...] = (32, 32, 3),
+    classes: int = 10,
+    weights: str | None = None,
+    depth: int = 28,
+    widen: int = 4,
+    stem_filters: int = 16,
+    stem_kernel_size: int = 3,
+    batch_normalization: str = "synchronized",
+    init_scale: float = 1.0,
+    seed: int = 0,
+    name: str = "wide_resnet",
+) -> keras.Model:
     """Builds a stem, three stages of pre-activation units, pooling and head; returns logits.
 
     With the defaults, WRN-28-4, it has 5,856,250 parameters; 7,200 of them are
@@ -46,7 +46,7 @@ def wide_resnet(
 
     Raises:
         ValueError: if the depth is not 6 n + 4, or for another kind of
-            normalisation.
+            normalisation, or inputs that are no images.
 
     Reference:
         Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016; Maennel et
@@ -61,8 +61,8 @@ def wide_resnet(
         raise ValueError(f"`depth` must be 6 n + 4, such as 10, 16 or 28. Received: depth={depth}")
     init = kernel_initializers(init_scale, seed)
     units = (depth - 4) // 6
-    inputs = keras.Input(input_shape, name="image")
+    inputs = image_input(input_shape)
     x = conv(inputs, stem_filters, stem_kernel_size, "stem", init)
     stages = [(16 * widen, units, 1), (32 * widen, units, 2), (64 * widen, units, 2)]
     x = residual_stages(x, stages, init, batch_normalization)
-    return finished(inputs, logits(x, classes, init), name, weights)
+    return functional_model(inputs, logits(x, classes, init), name, weights)

@@ -1,8 +1,8 @@
 """The claims of Maennel et al., NeurIPS 2020, in the order of the paper's figures.
 
-Sizes are what can be read off the paper; where it says nothing that is known to us, they say
-so. Bounds other than zero are ours: what is to be equal, or to stay where it was, must do so
-within a quarter of what it is compared with.
+The sizes are read off the paper, as far as it gives any. Bounds other than zero are ours: where
+the paper says that two things are equal, or that one stays as it was, we allow a difference of
+a quarter of what it is compared with.
 """
 
 from rl_keras.papers.claim import Claim
@@ -71,7 +71,7 @@ MAENNEL = (
         "fig4_hump",
         "The filters grow along eigenvectors of middling eigenvalues.",
         f"{_PAPER}, Figure 4, centre and right",
-        filters.hump(lambda f, place: f[place] - 1),
+        filters.hump(lambda f, peak: f[peak] - 1),
         "f at its hump minus its initial level; the place of the hump is that of the other seeds",
         _LEVELS,
         size="52 to 57 on random labels, 12 on real ones, at epoch 40 of 50,000 examples",
@@ -80,7 +80,7 @@ MAENNEL = (
         "fig4_largest",
         "They are weaker along the eigenvector of the largest eigenvalue than at the hump.",
         f"{_PAPER}, Figure 4, centre and right",
-        filters.hump(lambda f, place: f[0] - f[place]),
+        filters.hump(lambda f, peak: f[0] - f[peak]),
         "f at the largest eigenvalue minus f at its hump",
         _LEVELS,
         side="below",

@@ -1,4 +1,4 @@
-"""All claims, in the order in which they are told."""
+"""All claims, their verdicts in finished runs, and the file `claims.json` that holds them."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from rl_keras.papers.zhang import ZHANG
 from rl_keras.results.runs import Run
 from rl_keras.storage.files import AnyPath, write_bytes
 
-CLAIMS = (*MAENNEL, *ZHANG, *OTHERS)
+CLAIMS = (*MAENNEL, *ZHANG, *OTHERS)  # in the order in which they are told
 FORMAT = 1  # of claims.json; raised when an old reader would misread a new file
 NAME = "claims.json"
 ALL_RUNS = "all runs"
@@ -23,7 +23,7 @@ class Verdict:
     """What one run says about one claim.
 
     Attributes:
-        claim: which.
+        claim: that is decided.
         run: name of the run's folder, or `ALL_RUNS`.
         effect: what was measured.
         verdict: `"holds"`, `"fails"` or `"undecided"`.
@@ -47,21 +47,22 @@ def evaluate(runs: Iterable[Run], claims: Sequence[Claim] = CLAIMS) -> list[Verd
     Raises:
         UsageError: if what a run has left is damaged.
     """
-    each = {run.name: run.found for run in runs}
-    everywhere = {ALL_RUNS: _together(each)} if len(each) > 1 else each
+    by_run = {run.name: run.variants for run in runs}
+    together = {ALL_RUNS: _together(by_run)} if len(by_run) > 1 else by_run
     return [
         Verdict(claim, name, effect, *decide(claim, effect))
         for claim in claims
-        for name, found in (everywhere if claim.across_runs else each).items()
-        for effect in claim.measure(found)
+        for name, variants in (together if claim.across_runs else by_run).items()
+        for effect in claim.measure(variants)
     ]
 
 
-def _together(each):
+def _together(by_run):
+    """The variants of all runs, the name of the run in front."""
     return {
-        f"{run}/{variant}" if variant else run: results
-        for run, found in each.items()
-        for variant, results in found.items()
+        f"{run}/{name}" if name else run: results
+        for run, variants in by_run.items()
+        for name, results in variants.items()
     }
 
 

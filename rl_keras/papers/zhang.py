@@ -1,6 +1,6 @@
 """The claims of Zhang et al., ICLR 2017, that a run on CIFAR-10 can decide.
 
-Bounds other than zero are ours and stand beside what the paper has.
+Bounds other than zero are ours; `size` is what the paper has.
 """
 
 from rl_keras.papers.claim import Claim

@@ -11,9 +11,10 @@ _HEADER = ("verdict, run", "effect [95% interval]", "seeds", "why")
 _COARSE = ("percentage points", "per cent")  # units in which one decimal is enough
 RULE = (
     "One rule for all: a claim holds in a run if the 95% interval of the effect over seeds lies "
-    "wholly on the claimed side, fails if it lies wholly on the other side, and else, and with "
-    "fewer than three seeds, is undecided. So is the claim that there are certain settings where "
-    "those of a run are not. No verdict is corrected for the number of claims or runs."
+    "wholly on the claimed side, and fails if it lies wholly on the other side. Otherwise, and "
+    "with fewer than three seeds, it is undecided. A claim that an effect is seen in some settings "
+    "cannot fail in one run, since others may show it: it is undecided instead. No verdict is "
+    "corrected for the number of claims or runs."
 )
 
 

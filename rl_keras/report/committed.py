@@ -196,7 +196,7 @@ def _transfer(tables: Tables, config, key) -> dict:
     rows, power = tables.get("overview", ()), 1
     if "transfer_function" in tables:
         rows = tables["transfer_function"]
-        power = 2 if config.data.dataset == "gaussian" else 1
+        power = 2 if config.data.is_synthetic else 1
     seed = f"seed_{key.seed}"
     own = [row for row in rows if row["labels"] == key.labels and row.get(seed)]
     curves = [row for row in own if row["quantity"].endswith(("/transfer", "/pooled_transfer"))]
@@ -273,10 +273,10 @@ def _of_pooled(run: Run, tables: Tables) -> Iterable[Verdict]:
 
 
 def _proposition1(run: Run, rows: Rows) -> Iterable[Effect]:
-    for variant, results in run.found.items():
+    for variant, results in run.variants.items():
         own = [row for row in rows if row.get("variant", "") == variant]
         data = results.config.data
-        is_special = data.dataset == "gaussian" and len(set(data.gaussian_variances)) > 1
+        is_special = data.is_synthetic and len(set(data.gaussian_variances)) > 1
         if not own or not is_special or results.config.upstream.labels != ("random",):
             continue
         last = {row["quantity"]: row for row in own}  # the later step replaces the earlier one
@@ -294,12 +294,12 @@ def _proposition1(run: Run, rows: Rows) -> Iterable[Effect]:
 
 
 def _energy_profile(run: Run, rows: Rows) -> Iterable[Effect]:
-    for group in comparable(run.found):
+    for group in comparable(run.variants):
         if RANDOM not in group or TRUE not in group:
             continue
         profiles = [_profiles(rows, group[name]) for name in (RANDOM, TRUE)]
         if all(profiles):
-            planned = max(len(results.config.run.seeds) for results in run.found.values())
+            planned = max(len(results.config.run.seeds) for results in run.variants.values())
             yield profile_correlation(*profiles, planned)
 
 

@@ -1,4 +1,4 @@
-"""HTML whose texts are escaped unless they say that they are HTML already."""
+"""Writes HTML: texts are escaped, unless they are `Markup`, which is HTML already."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) 
         rows: cells, text or `Markup`.
         names: how many columns are names; the others are numbers, set to the right.
     """
-    looks = [{} if place < names else {"class_": "number"} for place in range(len(header))]
+    columns = range(len(header))
+    looks = [{} if column < names else {"class_": "number"} for column in columns]
     head = [tag("th", cell, scope="col", **look) for cell, look in zip(header, looks, strict=True)]
     body = [
         tag("tr", *(tag("td", cell, **look) for cell, look in zip(row, looks, strict=True)))

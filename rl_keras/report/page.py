@@ -1,4 +1,4 @@
-"""The page about all runs of a folder, whole in one file, and what is printed about it."""
+"""Writes the page about all runs of a folder, which needs no other file, and the claims."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,8 +50,8 @@ def write_report(workdir: str) -> str:
     write_claims(top / CLAIMS_NAME, verdicts)
     write_bytes(top / NAME, page.encode())
     counts = {name: sum(v.verdict == name for v in verdicts) for name in VERDICTS}
-    told = ", ".join(f"{name}: {count}" for name, count in counts.items())
-    lines = [f"verdicts of {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {told}"]
+    text = ", ".join(f"{name}: {count}" for name, count in counts.items())
+    lines = [f"verdicts of {len(runs)} {'run' if len(runs) == 1 else 'runs'}: {text}"]
     lines += [f"note: {name} is not in it: {why}" for name, why in left_out.items()]
     return "\n".join([*lines, f"wrote {top / CLAIMS_NAME}", f"wrote {top / NAME}"]) + "\n"
 

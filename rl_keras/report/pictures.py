@@ -1,4 +1,4 @@
-"""The figures of a run as they lie in its folders, to be put into a page."""
+"""Reads the figures that are drawn in the folders of a run, to put them into the page."""
 
 import ast
 import base64
@@ -19,7 +19,7 @@ class Picture:
 
     Attributes:
         name: of the figure.
-        variant: in whose folder it lies; empty for the run's own.
+        variant: in whose folder it lies; empty for that of the whole run.
         question: that it answers.
         data: the picture as a `data:` address.
     """
@@ -36,7 +36,7 @@ def read_pictures(run: Run) -> tuple[list[Picture], list[str]]:
     Those that the run asks for come first. A file that is no picture counts as missing.
     """
     wanted = run.config.run.figures
-    folders = {"": run.directory} | {name: results.run for name, results in run.found.items()}
+    folders = {"": run.directory} | {name: results.run for name, results in run.variants.items()}
     pictures = []
     for variant, directory in folders.items():
         names = {path.stem: path for path in sorted(directory.figures_path.glob("*.png"))}

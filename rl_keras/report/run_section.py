@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rl_keras.report.markup import Markup, join, table, tag
 from rl_keras.report.pictures import csv_of, read_pictures
-from rl_keras.report.settings import DEFAULT, read_flagfile, rows
+from rl_keras.report.settings import DEFAULT, read_flagfile, setting_rows
 from rl_keras.results.runs import Run
 from rl_keras.results.tables import paired_cells, summary_cells, summary_note, unfitted
 
@@ -42,7 +42,7 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 def _state(run):
     lines = []
-    for name, results in run.found.items():
+    for name, results in run.variants.items():
         done, missing = len(results.finished), len(results.missing)
         lines.append(f"{name or 'finished'}: {done} of {done + missing} stages")
     experiment = f"experiment {run.config.run.experiment}, {seeds_text(run.config.run.seeds)}"
@@ -50,16 +50,16 @@ def _state(run):
 
 
 def _unfitted(run):
-    """Stages that did not memorise what they had to; the worst, where they are many."""
+    """The stages that did not fit their labels as --require_fit asks; of many, the worst."""
     stages = unfitted(run.directory)
     if not stages:
         return []
     worst = sorted(stages, key=stages.get)[:_MAX_NAMED]
-    told = [f"{name} {stages[name]:.1%}" for name in worst]
-    told += [f"and {len(stages) - len(worst)} more"] if len(stages) > len(worst) else []
-    asked = f"--require_fit={run.config.run.require_fit:g}"
-    text = f"Not fitted, final train accuracy on the given labels below {asked}: "
-    return [tag("p", text, ", ".join(told), ".", class_="missing unfitted")]
+    names = [f"{name} {stages[name]:.1%}" for name in worst]
+    names += [f"and {len(stages) - len(worst)} more"] if len(stages) > len(worst) else []
+    limit = f"--require_fit={run.config.run.require_fit:g}"
+    text = f"Not fitted, final train accuracy on the given labels below {limit}: "
+    return [tag("p", text, ", ".join(names), ".", class_="missing unfitted")]
 
 
 def _figures(run):
@@ -69,8 +69,9 @@ def _figures(run):
         name = f"{picture.variant}: {picture.name}" if picture.variant else picture.name
         alt = f"Figure {name} of {run.name}. {picture.question}".strip()
         numbers = f"Numbers: {csv_of(picture.name, picture.variant).as_posix()}"
-        asked = f" {picture.question}"
-        caption = tag("figcaption", tag("b", name), asked, tag("br"), _faint(numbers))
+        caption = tag(
+            "figcaption", tag("b", name), f" {picture.question}", tag("br"), _faint(numbers)
+        )
         parts.append(tag("figure", tag("img", src=picture.data, alt=alt), caption))
     if missing:
         text = f"Not drawn yet: {', '.join(missing)}. To draw: "
@@ -81,18 +82,18 @@ def _figures(run):
 
 def _summary(run):
     compared = "downstream" if run.config.transfer.arms else "upstream"
-    found = [
+    summaries = [
         {"variant": name, **report["summary"]}
-        for name, results in run.found.items()
+        for name, results in run.variants.items()
         for key, report in results.finished.items()
         if key.stage == compared
     ]
-    if not found:
+    if not summaries:
         return [tag("p", f"No {compared} stage is finished.")]
-    header, *cells = summary_cells(found)
+    header, *cells = summary_cells(summaries)
     parts = [tag("h3", f"Summary, {compared}"), table(header, cells, names=2)]
-    parts.append(tag("p", summary_note(found), class_="faint"))
-    header, *cells = paired_cells(found)
+    parts.append(tag("p", summary_note(summaries), class_="faint"))
+    header, *cells = paired_cells(summaries)
     if cells:
         parts.append(tag("h3", "Difference to pretrained, paired by seed"))
         parts.append(table(header, cells, names=2))
@@ -100,26 +101,26 @@ def _summary(run):
 
 
 def _settings(run, flagfile):
-    every = rows(run.config, flagfile)
-    told = [row for row in every if row.mark != DEFAULT]
-    rest = [row for row in every if row.mark == DEFAULT]
+    rows = setting_rows(run.config, flagfile)
+    set_rows = [row for row in rows if row.mark != DEFAULT]
+    default_rows = [row for row in rows if row.mark == DEFAULT]
     parts = [tag("h3", "Settings")]
-    if told:
-        parts.append(_setting_table(told))
-    if rest:
-        summary = tag("summary", f"{len(rest)} settings at their defaults")
-        parts.append(tag("details", summary, _setting_table(rest)))
+    if set_rows:
+        parts.append(_setting_table(set_rows))
+    if default_rows:
+        summary = tag("summary", f"{len(default_rows)} settings at their defaults")
+        parts.append(tag("details", summary, _setting_table(default_rows)))
     return parts
 
 
-def _setting_table(found):
+def _setting_table(rows):
     cells = [
         (
             tag("span", f"--{row.flag}", class_="flag"),
             tag("span", row.mark, class_=f"mark {row.mark}"),
             tag("div", *_value(row), class_="value"),
         )
-        for row in found
+        for row in rows
     ]
     return table(("flag", "origin", "value"), cells, names=3)
 

@@ -1,4 +1,4 @@
-"""Where each setting of a run comes from: the marks of its flagfile, or a change on top of it."""
+"""Where each setting of a run comes from: its flagfile, which marks it, a change, or a default."""
 
 import itertools
 import re
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rl_keras.settings import command_line
 from rl_keras.settings.experiment import ExperimentConfig, all_settings, to_values
+from rl_keras.settings.flagfiles import shipped_folder
 from rl_keras.settings.model import MODELS, OF_EVERY_MODEL
 
-FLAGFILES = Path(__file__).parents[2] / "flags"
 CHANGED, DEFAULT = "changed", "default"
 _NOT_OF_A_RESULT = {s.flag for s in all_settings() if s.section == "run"} - {"variants", "seeds"}
-_PLACES = {"data_dir", "download"}  # on this machine; they change no result
+_OF_THE_MACHINE = {"data_dir", "download"}  # they change no result
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,14 @@ class Flagfile:
     values: dict[str, str]
 
 
-def read_flagfile(experiment: str, folder: Path = FLAGFILES) -> Flagfile | None:
-    """Returns the flagfile of this name beside `main.py`, or `None` if there is none."""
-    path = folder / f"{experiment}.cfg"
+def read_flagfile(experiment: str, folder: Path | None = None) -> Flagfile | None:
+    """Returns the flagfile of this name, or `None` if there is none.
+
+    Args:
+        experiment: the name of the file without `.cfg`.
+        folder: where to look; by default among those that come with rl_keras.
+    """
+    path = (folder or shipped_folder()) / f"{experiment}.cfg"
     if not path.is_file():
         return None
     config, given = command_line.parse([f"--flagfile={path}"])
@@ -52,10 +57,10 @@ def read_flagfile(experiment: str, folder: Path = FLAGFILES) -> Flagfile | None:
     lines = path.read_text().splitlines()
     marks, mark = {}, ""
     for line in lines:
-        if found := re.match(r"# \[(\w+)\]", line):
-            mark = found[1]
-        elif found := re.match(r"--(\w+)", line):
-            marks[found[1].removeprefix("no") if found[1] not in values else found[1]] = mark
+        if heading := re.match(r"# \[(\w+)\]", line):
+            mark = heading[1]
+        elif flag := re.match(r"--(\w+)", line):
+            marks[flag[1] if flag[1] in values else flag[1].removeprefix("no")] = mark
     header = []
     for line in lines:
         if not line.startswith("#"):
@@ -66,38 +71,39 @@ def read_flagfile(experiment: str, folder: Path = FLAGFILES) -> Flagfile | None:
     return Flagfile(title, question[1] if question else "", marks, values)
 
 
-def rows(config: ExperimentConfig, flagfile: Flagfile | None) -> list[Row]:
-    """Returns the settings that have a part in a run's results, in the order of the sections.
+def setting_rows(config: ExperimentConfig, flagfile: Flagfile | None) -> list[Row]:
+    """Returns the settings that may change the results of a run, in the order of the sections.
 
-    A value that is that of the flagfile has the flagfile's mark. One that differs from it, or
-    that the flagfile leaves at a default and the run does not, is *changed*.
+    A value that the flagfile sets has the mark that it has there. A value other than the
+    flagfile's or, where that sets none, other than the default is marked *changed*.
 
     Args:
         config: of the run.
         flagfile: of the same experiment, `None` without one.
     """
-    values, found = to_values(config), []
+    values, rows = to_values(config), []
     for setting in all_settings():
-        if not _has_a_part(setting, config):
+        if not _may_change_results(setting, config):
             continue
         value, default = (
             command_line.format_value(v) for v in (values[setting.flag], setting.default)
         )
-        said = flagfile.values.get(setting.flag) if flagfile else None
-        if said is not None and value == said:
+        in_flagfile = flagfile.values.get(setting.flag) if flagfile else None
+        if in_flagfile is not None and value == in_flagfile:
             mark, note = flagfile.marks.get(setting.flag) or CHANGED, ""
-        elif said is None and value == default:
+        elif in_flagfile is None and value == default:
             mark, note = DEFAULT, ""
         else:
-            origin = "default" if said is None else "flagfile"
-            mark, note = CHANGED, f"{origin}: {(default if said is None else said) or 'empty'}"
-        found.append(Row(setting.flag, value or "empty", mark, note))
-    return found
+            origin = "default" if in_flagfile is None else "flagfile"
+            before = default if in_flagfile is None else in_flagfile
+            mark, note = CHANGED, f"{origin}: {before or 'empty'}"
+        rows.append(Row(setting.flag, value or "empty", mark, note))
+    return rows
 
 
-def _has_a_part(setting, config):
-    """Leaves out what has no effect on this run: other models' settings, stages it has not."""
-    if setting.flag in _NOT_OF_A_RESULT | _PLACES:
+def _may_change_results(setting, config):
+    """Leaves out, too, the settings of other models, of stages that the run has not, and so on."""
+    if setting.flag in _NOT_OF_A_RESULT | _OF_THE_MACHINE:
         return False
     if setting.section == "model":
         always = ("model", *OF_EVERY_MODEL)
@@ -105,5 +111,5 @@ def _has_a_part(setting, config):
     if setting.section == "downstream":
         return bool(config.transfer.arms)
     if setting.name.startswith("gaussian_"):
-        return config.data.dataset == "gaussian"
+        return config.data.is_synthetic
     return True

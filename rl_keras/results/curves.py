@@ -1,4 +1,7 @@
-"""Curves over seeds with their intervals; every plotted number is in one of them."""
+"""Curves over seeds with their intervals, and the CSV rows that hold them.
+
+Every number that a figure of curves plots is in a `Curve`.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,17 +17,20 @@ from rl_keras.storage.run_folder import StageKey
 class Curve:
     """One quantity over the seeds of one stage.
 
-    A level that belongs to no place on the horizontal axis, such as the chance
-    level, is a curve of one point at `x = nan`.
+    A horizontal line, such as the chance level, is a curve of one point at `x = nan`.
 
     Attributes:
-        panel, labels, start, quantity: what it is.
+        panel: name of the panel that it is drawn in.
+        labels: kind of labels of the stage.
+        start: of the stage, empty upstream.
+        quantity: name of the measurement.
         seeds: the seeds that are in it.
         steps: `(k,)` optimiser steps at which it was measured, NaN for none.
         x: `(k,)` horizontal positions; the same as `steps` for curves over time.
         values: `(seeds, k)`.
-        mean, low, high: `(k,)` mean over seeds and bounds of its 95% interval,
-            which are NaN for a single seed.
+        mean: `(k,)`, over seeds.
+        low: `(k,)`, lower bounds of the 95% intervals of the mean, NaN for a single seed.
+        high: `(k,)`, upper bounds.
     """
 
     panel: str
@@ -41,11 +47,11 @@ class Curve:
 
 
 def mean_curve(panel, key: StageKey, quantity, seeds, steps, values, x=None) -> Curve:
-    """Returns the curve of `values (seeds, k)`; `key` tells labels and start.
+    """Returns the curve of these values with the means and intervals over seeds.
 
     Args:
         panel: name of the panel.
-        key: any stage of the curve; its seed is not used.
+        key: any stage of the curve, for its labels and start.
         quantity: name of the measurement.
         seeds: one seed for each row of `values`.
         steps: `(k,)`, or one number for all points.
@@ -98,14 +104,14 @@ def to_rows(curves: Iterable[Curve], seeds: Sequence[int]) -> list[dict]:
     """
     rows = []
     for curve in curves:
-        for place in range(len(curve.x)):
+        for index in range(len(curve.x)):
             row = {name: getattr(curve, name) for name in ("panel", "labels", "start", "quantity")}
-            step = curve.steps[place]
+            step = curve.steps[index]
             row["step"] = None if math.isnan(step) else int(step)
             for name in ("x", "mean", "low", "high"):
-                row[name] = _cell(getattr(curve, name)[place])
+                row[name] = _cell(getattr(curve, name)[index])
             row["num_seeds"] = len(curve.seeds)
-            by_seed = dict(zip(curve.seeds, curve.values[:, place], strict=True))
+            by_seed = dict(zip(curve.seeds, curve.values[:, index], strict=True))
             row |= {f"seed_{seed}": _cell(by_seed.get(seed, math.nan)) for seed in seeds}
             rows.append(row)
     return rows

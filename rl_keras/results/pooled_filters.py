@@ -1,4 +1,4 @@
-"""The filters of all seeds taken together, at the end of training and at every step."""
+"""The filters of all seeds taken together: at the end of training, and at every step of it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from rl_keras.results.runs import Results
 from rl_keras.science.alignment import filter_covariance, misalignment, random_basis, sampling_floor
-from rl_keras.science.eigenspaces import Eigenspaces, eigenspaces
+from rl_keras.science.eigenspaces import Eigenspaces, covariance_of, eigenspaces
 from rl_keras.science.nulls import (
     NullTest,
     TrajectoryTest,
@@ -22,22 +22,25 @@ from rl_keras.science.overlap import MatchedBasis, matched, matched_null, square
 from rl_keras.science.pooling import pool_runs
 from rl_keras.seeds import derive_seed
 
-_NULL_BASES = 20
-_NULL_DRAWS = 199
+NUM_DRAWS = 500  # of the test along the steps
+_NUM_END_DRAWS = 199  # of the test at the end
+_NUM_BASES = 20  # random ones, at the end
 _MOST_DIMENSIONS = 400  # beyond, the matrix cannot be read and matching takes minutes
-_SAME = 1e-6  # relative difference up to which two covariances of the data are one
-NUM_DRAWS = 500
 _MOST_STEP_DIMENSIONS = 150  # beyond, the draws take minutes
+_SAME = 1e-6  # relative difference up to which two covariances of the data are one
 
 
 @dataclass(frozen=True)
 class Score:
-    """Misalignment of the pooled filters in nats, its interval over runs, and what it is beside.
+    """The misalignment of the pooled filters in nats, and what to compare it with.
 
     Attributes:
-        floor: mean of aligned Gaussian filters.
+        misalignment: with the eigenvectors of the data.
+        low: lower end of its 95% interval over runs, NaN for a single run.
+        high: upper end.
+        floor: mean of as many aligned Gaussian filters.
         random: misalignments with some random bases.
-        flips: of the filters of whole runs turned at random; `None` for a single run.
+        flips: test against the filters of whole runs turned at random; `None` for a single run.
     """
 
     misalignment: float
@@ -86,20 +89,79 @@ def read_layer(results: Results) -> tuple[PooledLayer | None, list[str]]:
     Returns:
         The layer, or `None` if there is nothing to show, and notes for the reader.
     """
-    notes: list[str] = []
-    for path in results.layers("alignment")[:1]:
-        found, notes = _runs(results, f"alignment/{path}")
-        if found:
-            dim = next(iter(found.values()))[0].shape[1]
-            if dim > _MOST_DIMENSIONS:
-                return None, [
-                    *notes,
-                    f"filters: those of {path} have {dim} entries; at most {_MOST_DIMENSIONS} can "
-                    "be shown",
-                ]
-            layer = _pooled(path, _shape(results, path, dim), found)
-            return layer, notes + _notes(layer)
-    return None, [*notes, "filters: there are none to show; measure the alignment of a layer"]
+    path = results.first_layer("alignment")
+    filters, axes, notes = _end_filters(results, f"alignment/{path}")
+    if not filters:
+        return None, [*notes, "filters: there are none to show; measure the alignment of a layer"]
+    dim = next(iter(filters.values())).shape[1]
+    if dim > _MOST_DIMENSIONS:
+        return None, [
+            *notes,
+            f"filters: those of {path} have {dim} entries; at most {_MOST_DIMENSIONS} can be shown",
+        ]
+    layer = _pooled(path, _image_shape_of(results, path, dim), filters, next(iter(axes.values())))
+    return layer, notes + _notes(layer)
+
+
+def _end_filters(results, prefix):
+    """The last filters and the axes of the data by seed, without seeds that diverged; notes."""
+    filters, axes, notes = {}, {}, []
+    for key in results.upstream_keys:
+        arrays = results.arrays(key)
+        names = [f"{prefix}/{name}" for name in ("filters", "eigenvalues", "eigenvectors")]
+        if not arrays.keys() >= set(names):
+            continue
+        if all(np.isfinite(arrays[name]).all() for name in names):
+            filters[key.seed], axes[key.seed] = arrays[names[0]], data_axes(arrays, prefix)
+        else:
+            notes.append(f"left out, since not finite: {key.name} {names[0]}")
+    return filters, axes, notes + _note_on_other_data("filters", axes)
+
+
+def data_axes(arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the eigenvalues `(d,)` and eigenvectors `(d, d)` of the data, descending.
+
+    Args:
+        arrays: of a stage.
+        prefix: such as `"alignment/conv1"`.
+    """
+    return arrays[f"{prefix}/eigenvalues"], arrays[f"{prefix}/eigenvectors"]
+
+
+def seeds_of_other_data(axes: Mapping[int, Sequence[np.ndarray]]) -> list[int]:
+    """Returns the seeds whose data covariance is not that of the first.
+
+    Args:
+        axes: eigenvalues `(d,)` and eigenvectors `(d, d)` by seed.
+    """
+    covariances = {seed: covariance_of(*eigen) for seed, eigen in axes.items()}
+    if not covariances:
+        return []
+    first = next(iter(covariances.values()))
+    tolerance = _SAME * np.abs(first).max()
+    return [
+        seed
+        for seed, covariance in covariances.items()
+        if not np.allclose(covariance, first, 0, tolerance)
+    ]
+
+
+def _note_on_other_data(figure, axes):
+    others = seeds_of_other_data(axes)
+    if not others:
+        return []
+    return [
+        f"{figure}: the data eigenvectors are those of seed {next(iter(axes))}; the data of "
+        f"seed {', '.join(map(str, others))} differ"
+    ]
+
+
+def _image_shape_of(results, path, dim):
+    """Only the first layer sees the image; deeper ones may have as many entries by chance."""
+    first = results.first_layer("activity")
+    if results.config.data.is_synthetic or first not in ("", path):
+        return None
+    return image_shape(dim)
 
 
 def image_shape(dim: int) -> tuple[int, int, int] | None:
@@ -116,74 +178,22 @@ def image_shape(dim: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _runs(results, prefix):
-    """Filters, eigenvalues and eigenvectors by seed, without seeds that diverged."""
-    found, notes = {}, []
-    for key in results.upstream_keys:
-        arrays = results.arrays(key)
-        names = [f"{prefix}/{name}" for name in ("filters", "eigenvalues", "eigenvectors")]
-        if not arrays.keys() >= set(names):
-            continue
-        own = [arrays[name] for name in names]
-        if all(np.isfinite(values).all() for values in own):
-            found[key.seed] = own
-        else:
-            notes.append(f"left out, since not finite: {key.name} {names[0]}")
-    other = seeds_of_other_data({seed: own[1:] for seed, own in found.items()})
-    if other:
-        notes.append(
-            f"filters: the data eigenvectors are those of seed {next(iter(found))}; the data of "
-            f"seed {', '.join(map(str, other))} differ"
-        )
-    return found, notes
-
-
-def seeds_of_other_data(found: Mapping[int, Sequence[np.ndarray]]) -> list[int]:
-    """Returns the seeds whose data covariance is not that of the first.
-
-    Args:
-        found: eigenvalues `(d,)` and eigenvectors `(d, d)` by seed.
-    """
-    covariances = {seed: _covariance(*own) for seed, own in found.items()}
-    if not found:
-        return []
-    first = next(iter(covariances.values()))
-    room = _SAME * np.abs(first).max()
-    return [
-        seed
-        for seed, covariance in covariances.items()
-        if not np.allclose(covariance, first, 0, room)
-    ]
-
-
-def _covariance(values, vectors):
-    return (vectors * values) @ vectors.T
-
-
-def _shape(results, path, dim):
-    """Only the first layer sees the image; deeper ones may have as many entries by chance."""
-    tracked = results.layers("activity")[:1]
-    if results.config.data.dataset == "gaussian" or (tracked and tracked != [path]):
-        return None
-    return image_shape(dim)
-
-
-def _pooled(path, shape, found):
-    runs = [own[0] for own in found.values()]
-    values, vectors = next(iter(found.values()))[1:]
+def _pooled(path, shape, filters, data):
+    runs = list(filters.values())
+    values, vectors = data
     rows = np.concatenate(runs)
-    filters = eigenspaces(filter_covariance(rows, require_full_rank=False))
+    spaces = eigenspaces(filter_covariance(rows, require_full_rank=False))
     return PooledLayer(
         path=path,
         shape=shape,
-        seeds=tuple(found),
+        seeds=tuple(filters),
         rows=rows,
-        filters=filters,
-        data=(values, vectors),
-        overlaps=squared_overlaps(filters.vectors, vectors),
-        match=matched(filters.vectors, vectors),
-        null=matched_null(len(values), seeds=range(_NULL_BASES)),
-        score=_score(runs, eigenspaces(_covariance(values, vectors))),
+        filters=spaces,
+        data=data,
+        overlaps=squared_overlaps(spaces.vectors, vectors),
+        match=matched(spaces.vectors, vectors),
+        null=matched_null(len(values), seeds=range(_NUM_BASES)),
+        score=_score(runs, eigenspaces(covariance_of(values, vectors))),
     )
 
 
@@ -192,15 +202,15 @@ def _score(runs, spaces):
     if len(rows) <= rows.shape[1]:
         return None
     cov = filter_covariance(rows)
-    random = random_basis_distribution(cov, seeds=range(_NULL_BASES))
+    random = random_basis_distribution(cov, seeds=range(_NUM_BASES))
     if len(runs) == 1:
         value = misalignment(spaces, cov)
         return Score(value, math.nan, math.nan, sampling_floor(*rows.shape), random)
     pooled = pool_runs(runs, spaces, interval="jackknife")
     ends = pooled.misalignment_low, pooled.misalignment_high
-    of_run = np.repeat(np.arange(len(runs)), [len(own) for own in runs])
-    generator = np.random.default_rng(0)
-    flips = sign_flip_test(rows, spaces, _NULL_DRAWS, generator, runs=of_run)
+    run_of_filter = np.repeat(np.arange(len(runs)), [len(filters) for filters in runs])
+    rng = np.random.default_rng(0)
+    flips = sign_flip_test(rows, spaces, _NUM_END_DRAWS, rng, runs=run_of_filter)
     return Score(pooled.misalignment, *ends, pooled.floor, random, flips)
 
 
@@ -256,11 +266,11 @@ def read_steps(results: Results) -> tuple[PooledSteps | None, list[str]]:
         results: of the upstream stages.
 
     Returns:
-        What was found, or `None` if there is nothing to show, and notes for the reader.
+        The misalignments, or `None` if there is nothing to show, and notes for the reader.
     """
-    keys = results.upstream_keys
-    layer = next(iter(results.layers("alignment")), "")
-    stack = results.stack(keys, f"alignment/{layer}", "filters_by_step")
+    layer = results.first_layer("alignment")
+    prefix = f"alignment/{layer}"
+    stack = results.stack(results.upstream_keys, prefix, "filters_by_step")
     if not stack:
         return None, ["proposition1: no filters were kept along the way; set --keep_filters"]
     seeds, _, filters = stack
@@ -270,23 +280,11 @@ def read_steps(results: Results) -> tuple[PooledSteps | None, list[str]]:
             f"proposition1: {layer} has {runs * num} filters in {dim} dimensions; it needs more "
             f"filters than dimensions, of which there may be {_MOST_STEP_DIMENSIONS}"
         ]
-    arrays = {key.seed: results.arrays(key) for key in keys if key.seed in seeds}
-    axes = {
-        seed: [own[f"alignment/{layer}/{name}"] for name in ("eigenvalues", "eigenvectors")]
-        for seed, own in arrays.items()
-    }
-    notes = []
-    if other := seeds_of_other_data(axes):
-        notes.append(
-            f"proposition1: the data eigenvectors are those of seed {seeds[0]}; the data of seed "
-            f"{', '.join(map(str, other))} differ"
-        )
-    accuracy = [
-        results.finished[key]["summary"]["final_train_accuracy"]
-        for key in keys
-        if key.seed in seeds
-    ]
-    return _pooled_steps(results, layer, stack, axes[seeds[0]][1], np.mean(accuracy)), notes
+    keys = [key for key in results.upstream_keys if key.seed in seeds]
+    axes = {key.seed: data_axes(results.arrays(key), prefix) for key in keys}
+    accuracies = list(results.summaries(keys, "final_train_accuracy").values())
+    steps = _pooled_steps(results, layer, stack, axes[seeds[0]][1], np.mean(accuracies))
+    return steps, _note_on_other_data("proposition1", axes)
 
 
 def _pooled_steps(results, layer, stack, vectors, accuracy):
@@ -298,8 +296,8 @@ def _pooled_steps(results, layer, stack, vectors, accuracy):
     pooled, test, random_p_values = moments.mean(axis=0), None, np.array([])
     if runs > 1:
         rng = np.random.default_rng(derive_seed(0, "run_flips"))
-        test = run_flip_test(_in(vectors, moments), NUM_DRAWS, rng)
-        last = np.stack([_in(basis, moments[:, -1]) for basis in bases], axis=1)
+        test = run_flip_test(_in_basis(moments, vectors), NUM_DRAWS, rng)
+        last = np.stack([_in_basis(moments[:, -1], basis) for basis in bases], axis=1)
         random_p_values = run_flip_test(last, NUM_DRAWS, rng).p_values
     return PooledSteps(
         layer=layer,
@@ -308,12 +306,12 @@ def _pooled_steps(results, layer, stack, vectors, accuracy):
         num_filters=runs * num,
         train_accuracy=float(accuracy),
         steps=steps,
-        data=axis_misalignments(_in(vectors, pooled)),
-        random=np.array([axis_misalignments(_in(basis, pooled)) for basis in bases]),
+        data=axis_misalignments(_in_basis(pooled, vectors)),
+        random=np.array([axis_misalignments(_in_basis(pooled, basis)) for basis in bases]),
         test=test,
         random_p_values=random_p_values,
     )
 
 
-def _in(basis, moments):
+def _in_basis(moments, basis):
     return basis.T @ moments @ basis

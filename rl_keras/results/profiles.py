@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rl_keras.errors import UsageError
-from rl_keras.results.pooled_filters import seeds_of_other_data
+from rl_keras.results.pooled_filters import data_axes, seeds_of_other_data
 from rl_keras.results.runs import Results
-from rl_keras.science.eigenspaces import Eigenspaces, eigenspaces
+from rl_keras.science.eigenspaces import Eigenspaces, above_rounding, eigenspaces
 from rl_keras.science.profiles import (
     ProfileFit,
     compare_profiles,
@@ -16,10 +16,10 @@ from rl_keras.science.profiles import (
     rotation_test,
 )
 from rl_keras.seeds import derive_seed
+from rl_keras.storage.run_folder import StageKey
 
 NUM_DRAWS = 499
 _MOST_DIMENSIONS = 150  # beyond, the draws take minutes
-_SMALLEST = 1e-10  # eigenvalues below this share of the largest are rounding
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Profile:
 
     kind: str
     layer: str
-    key: object
+    key: StageKey
     step: int
     seeds: tuple[int, ...]
     eigenvalues: np.ndarray
@@ -61,46 +61,44 @@ def read_profiles(results: Results, tests: bool = True) -> tuple[list[Profile], 
         tests: whether to draw the nulls, which takes seconds; the p-values are NaN without.
     """
     keys = results.upstream_keys
-    layer = next(iter(results.layers("alignment")), "")
+    layer = results.first_layer("alignment")
     prefix = f"alignment/{layer}"
-    found = {k: results.arrays(k) for k in keys if f"{prefix}/filters" in results.arrays(k)}
-    found = {k: a for k, a in found.items() if np.isfinite(a[f"{prefix}/filters"]).all()}
-    if not found:
+    stages = {k: results.arrays(k) for k in keys if f"{prefix}/filters" in results.arrays(k)}
+    stages = {k: a for k, a in stages.items() if np.isfinite(a[f"{prefix}/filters"]).all()}
+    if not stages:
         return [], ["energy_profile: no filters were kept"]
-    axes = {
-        key.seed: [own[f"{prefix}/{name}"] for name in ("eigenvalues", "eigenvectors")]
-        for key, own in found.items()
-    }
-    other = seeds_of_other_data(axes)
-    found = {key: own for key, own in found.items() if key.seed not in other}
+    others = seeds_of_other_data(
+        {key.seed: data_axes(arrays, prefix) for key, arrays in stages.items()}
+    )
+    stages = {key: arrays for key, arrays in stages.items() if key.seed not in others}
     notes = []
-    if other:
-        left_out = ", ".join(map(str, other))
+    if others:
+        left_out = ", ".join(map(str, others))
         notes.append(f"energy_profile: left out, since their data differ: seed {left_out}")
     profiles = []
     for kind in ("filters", "change"):
         try:
-            profiles += _profile(kind, layer, found, tests)
+            profiles += _profile(kind, layer, stages, tests)
         except UsageError as error:
             notes.append(f"energy_profile: no profile of the {kind}: {error}")
-    if any(f"{prefix}/filters_by_step" not in own for own in found.values()):
+    if any(f"{prefix}/filters_by_step" not in arrays for arrays in stages.values()):
         notes.append(
             "energy_profile: the filters before training are not known; set --keep_filters"
         )
     return profiles, notes
 
 
-def _profile(kind, layer, found, tests):
+def _profile(kind, layer, stages, tests):
     """One profile, or none if the filters before training were not kept."""
     prefix = f"alignment/{layer}"
-    stages, first = list(found.values()), next(iter(found))
-    spaces, vectors = _axes(stages[0], prefix)
-    rows = [own[f"{prefix}/filters"] @ vectors for own in stages]
+    runs = list(stages.values())
+    spaces, vectors = _varying_axes(runs[0], prefix)
+    rows = [arrays[f"{prefix}/filters"] @ vectors for arrays in runs]
     initial = [None] * len(rows)
     if kind == "change":
-        if any(f"{prefix}/filters_by_step" not in own for own in stages):
+        if any(f"{prefix}/filters_by_step" not in arrays for arrays in runs):
             return []
-        initial = [own[f"{prefix}/filters_by_step"][0].astype(float) @ vectors for own in stages]
+        initial = [a[f"{prefix}/filters_by_step"][0].astype(float) @ vectors for a in runs]
     by_seed = [energy_profile(r, spaces, i).values for r, i in zip(rows, initial, strict=True)]
     together = np.concatenate(rows)
     before = None if initial[0] is None else np.concatenate(initial)
@@ -115,9 +113,9 @@ def _profile(kind, layer, found, tests):
         Profile(
             kind=kind,
             layer=layer,
-            key=first,
-            step=int(stages[0][f"{prefix}/step"][-1]),
-            seeds=tuple(key.seed for key in found),
+            key=next(iter(stages)),
+            step=int(runs[0][f"{prefix}/step"][-1]),
+            seeds=tuple(key.seed for key in stages),
             eigenvalues=pooled.eigenvalues,
             by_seed=np.array(by_seed),
             pooled=pooled.values,
@@ -128,8 +126,8 @@ def _profile(kind, layer, found, tests):
     ]
 
 
-def _axes(arrays, prefix) -> tuple[Eigenspaces, np.ndarray]:
-    """The data in the basis of those of its axes along which it varies, and this basis."""
-    values, vectors = (arrays[f"{prefix}/{name}"] for name in ("eigenvalues", "eigenvectors"))
-    kept = values > _SMALLEST * values.max()
+def _varying_axes(arrays, prefix) -> tuple[Eigenspaces, np.ndarray]:
+    """The eigenspaces of the data in the basis of the axes along which they vary; the basis."""
+    values, vectors = data_axes(arrays, prefix)
+    kept = above_rounding(values)
     return eigenspaces(np.diag(values[kept])), vectors[:, kept]

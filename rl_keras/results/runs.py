@@ -15,6 +15,7 @@ from rl_keras.storage.files import folder
 from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays, stage_keys
 
 MAX_NAMED = 6  # unfinished stages named in a note
+MeasuredBySeed = tuple[tuple[int, ...], np.ndarray, np.ndarray]  # seeds, steps and values
 
 
 class NothingFinishedError(UsageError):
@@ -45,7 +46,7 @@ class Results:
         reports = {key: run.read_result(key) for key in keys}
         self.finished = {key: report for key, report in reports.items() if report is not None}
         self.missing = [key for key, report in reports.items() if report is None]
-        self._left_out: dict[str, None] = {}
+        self._left_out: dict[str, None] = {}  # an ordered set of names
         self._arrays: dict[StageKey, dict[str, np.ndarray]] = {}
         if not self.finished:
             kind = f"{stage} stage" if stage else "stage"
@@ -80,11 +81,27 @@ class Results:
         return self.keys("upstream", self.config.upstream.labels[0])
 
     @property
+    def num_planned_seeds(self) -> int:
+        """How many seeds the run was asked for, finished or not."""
+        return len(self.config.run.seeds)
+
+    @property
     def num_classes(self) -> int:
-        """Of the labels, as the first finished stage has them."""
+        """Number of classes of the labels, as the first finished stage has them."""
         return next(iter(self.finished.values()))["num_classes"]
 
+    def summaries(self, keys: Sequence[StageKey], column: str) -> dict[int, float]:
+        """Returns a column of `summary.csv` by seed, without seeds whose cell is empty.
+
+        Args:
+            keys: stages that differ only in their seed.
+            column: such as `"final_test_accuracy"`.
+        """
+        cells = {key.seed: self.finished[key]["summary"].get(column) for key in keys}
+        return {seed: float(cell) for seed, cell in cells.items() if cell is not None}
+
     def arrays(self, key: StageKey) -> dict[str, np.ndarray]:
+        """Returns what a finished stage has measured, by name; read once."""
         if key not in self._arrays:
             self._arrays[key] = read_arrays(self.run.arrays_path(key))
         return self._arrays[key]
@@ -96,12 +113,20 @@ class Results:
         return {row["step"]: row["value"] for row in rows if row["name"] == "train/loss"}
 
     def layers(self, kind: str) -> list[str]:
-        """Returns the layers measured by `"alignment"` or `"activity"`, in network order."""
-        names = (name for key in self.finished for name in self.arrays(key))
-        found = (name for name in names if name.startswith(f"{kind}/") and name.endswith("/step"))
-        return list(dict.fromkeys(name[len(kind) + 1 : -len("/step")] for name in found))
+        """Returns the measured layers in network order.
 
-    def stack(self, keys: Sequence[StageKey], prefix: str, name: str):
+        Args:
+            kind: of the measurement, such as `"alignment"` or `"activity"`.
+        """
+        names = (name for key in self.finished for name in self.arrays(key))
+        steps = (name for name in names if name.startswith(f"{kind}/") and name.endswith("/step"))
+        return list(dict.fromkeys(name[len(kind) + 1 : -len("/step")] for name in steps))
+
+    def first_layer(self, kind: str) -> str:
+        """Returns the measured layer nearest to the input, empty without any; see `layers`."""
+        return next(iter(self.layers(kind)), "")
+
+    def stack(self, keys: Sequence[StageKey], prefix: str, name: str) -> MeasuredBySeed | None:
         """Stacks one measurement over stages, at the steps that all of them have.
 
         Args:
@@ -113,20 +138,36 @@ class Results:
             Seeds, steps `(k,)` and values `(seeds, k, ...)`, or `None` if no
             stage has the measurement or they share no step.
         """
-        found = {}
+        measured = {}
         for key in keys:
             arrays = self.arrays(key)
             if f"{prefix}/{name}" not in arrays:
                 continue
             if np.isfinite(arrays[f"{prefix}/{name}"]).all():
-                found[key.seed] = arrays[f"{prefix}/step"], arrays[f"{prefix}/{name}"]
+                measured[key.seed] = arrays[f"{prefix}/step"], arrays[f"{prefix}/{name}"]
             else:
                 self._left_out[f"{key.name} {prefix}/{name}"] = None
-        if not found:
+        if not measured:
             return None
-        steps = reduce(np.intersect1d, [own for own, _ in found.values()])
-        values = [value[np.isin(own, steps)] for own, value in found.values()]
-        return (tuple(found), steps, np.stack(values)) if len(steps) else None
+        shared = reduce(np.intersect1d, [steps for steps, _ in measured.values()])
+        values = [values[np.isin(steps, shared)] for steps, values in measured.values()]
+        return (tuple(measured), shared, np.stack(values)) if len(shared) else None
+
+    def at_step(
+        self, keys: Sequence[StageKey], prefix: str, name: str, index: int
+    ) -> dict[int, float]:
+        """Returns one step of a measurement by seed, empty if `stack` has none.
+
+        Args:
+            keys: as in `stack`, and so are `prefix` and `name`.
+            index: of the step among those that all seeds have; -1 is the last.
+        """
+        stack = self.stack(keys, prefix, name)
+        return dict(zip(stack[0], stack[2][:, index].tolist(), strict=True)) if stack else {}
+
+
+# The variants of a run by name, or the run itself, named "".
+Variants = Mapping[str, Results]
 
 
 def read_variants(run: RunDirectory, stage: str = "") -> dict[str, Results]:
@@ -144,22 +185,18 @@ def read_variants(run: RunDirectory, stage: str = "") -> dict[str, Results]:
     names = variant_names(run.read_config())
     if not names:
         return {"": Results(run, stage)}
-    found = {}
+    variants = {}
     for name in names:
-        own = RunDirectory(run.path / name)
-        if own.config_path.exists():
+        directory = RunDirectory(run.path / name)
+        if directory.config_path.exists():
             with contextlib.suppress(NothingFinishedError):
-                found[name] = Results(own, stage)
-    if not found:
+                variants[name] = Results(directory, stage)
+    if not variants:
         raise UsageError(
             "--workdir must hold a variant with a finished stage to draw; run it first without "
             f"--mode=draw. Received: {run.path}"
         )
-    return found
-
-
-# The variants of a run by name, or the run itself, named "".
-Variants = Mapping[str, Results]
+    return variants
 
 
 @dataclass(frozen=True)
@@ -170,13 +207,13 @@ class Run:
         name: of its folder.
         directory: the folder.
         config: of the whole run.
-        found: its variants, or itself, with their results.
+        variants: with their results; a run without variants is its own, named "".
     """
 
     name: str
     directory: RunDirectory
     config: ExperimentConfig
-    found: Variants
+    variants: Variants
 
 
 def read_runs(workdir: str) -> tuple[list[Run], dict[str, str]]:
@@ -195,14 +232,13 @@ def read_runs(workdir: str) -> tuple[list[Run], dict[str, str]]:
     if (top / "config.json").exists():
         return [_read(top)], {}
     runs, left_out = [], {}
-    places = sorted(top.glob("*")) if top.is_dir() else []
-    for place in places:
-        if not (place / "config.json").exists():
+    for path in sorted(top.glob("*")) if top.is_dir() else []:
+        if not (path / "config.json").exists():
             continue
         try:
-            runs.append(_read(place))
+            runs.append(_read(path))
         except UsageError as error:
-            left_out[place.name] = str(error)
+            left_out[path.name] = str(error)
     if not runs:
         many = f", {len(left_out)} runs with nothing to read" if left_out else ""
         raise UsageError(
@@ -212,7 +248,6 @@ def read_runs(workdir: str) -> tuple[list[Run], dict[str, str]]:
     return runs, left_out
 
 
-def _read(place):
-    run = RunDirectory(place)
-    name = place.name or "run"
-    return Run(name, run, run.read_config(), read_variants(run))
+def _read(path):
+    run = RunDirectory(path)
+    return Run(path.name or "run", run, run.read_config(), read_variants(run))

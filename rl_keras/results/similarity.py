@@ -1,4 +1,4 @@
-"""How alike are the layers of two networks, over the pairs of networks that a run offers?"""
+"""How alike the layers of two networks are, for all pairs of networks of a run."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rl_keras.errors import UsageError
-from rl_keras.results.runs import Results
+from rl_keras.results.runs import Variants
 from rl_keras.science.similarity import linear_cka, match_test, maximum_match
 from rl_keras.seeds import derive_seed
 
@@ -43,17 +43,17 @@ class Similarities:
     values: np.ndarray
 
 
-def read_networks(found: Mapping[str, Results]) -> dict[tuple[str, int], dict]:
+def read_networks(variants: Variants) -> dict[tuple[str, int], dict]:
     """Returns the arrays of the upstream networks whose representations were kept.
 
     Args:
-        found: results by variant, as `runs.read_variants` returns them.
+        variants: as `runs.read_variants` returns them.
 
     Returns:
         Arrays by name of the variant (the kind of labels, if it has none) and seed.
     """
     networks = {}
-    for name, results in found.items():
+    for name, results in variants.items():
         labels = results.config.upstream.labels[0]
         for key in results.keys("upstream", labels):
             arrays = results.arrays(key)
@@ -64,11 +64,11 @@ def read_networks(found: Mapping[str, Results]) -> dict[tuple[str, int], dict]:
 
 def layers_of(networks: Mapping) -> list[str]:
     """Returns the layers that all networks have, in order."""
-    every = [
+    each = [
         [n[len("representation/") : -len("/sample")] for n in arrays if n.endswith("/sample")]
         for arrays in networks.values()
     ]
-    return [layer for layer in every[0] if all(layer in own for own in every)] if every else []
+    return [layer for layer in each[0] if all(layer in layers for layers in each)] if each else []
 
 
 def compare(networks: Mapping) -> Iterator[Similarities]:
@@ -88,47 +88,51 @@ def compare(networks: Mapping) -> Iterator[Similarities]:
                 values = [pair_similarity(similarity, networks, layer, *both) for both in members]
                 values = np.array([value for value in values if np.isfinite(value)])
                 if values.size:
-                    kinds = members[0][0][0], members[0][1][0]
-                    yield Similarities(measure, layer, pair, kinds, values)
+                    yield Similarities(measure, layer, pair, _variants_of(members[0]), values)
             if pairs:
                 yield from _nulls(measure, layer, networks, next(iter(pairs.values()))[0])
 
 
-def active_units(networks: Mapping) -> Iterator[Similarities]:
-    """Yields the shares of units that are not silent on all examples: the others match nothing."""
-    for kind, layer in itertools.product(
-        dict.fromkeys(k for k, _ in networks), layers_of(networks)
-    ):
-        samples = [_sample(networks[name], layer)[0] for name in _of(networks, kind)]
-        shares = np.array([sample.any(axis=0).mean() for sample in samples])
-        yield Similarities("active_units", layer, kind, (kind, ""), shares)
-
-
 def _pairs(networks):
-    """Members of each kind of pair; kinds without any are left out."""
-    kinds = list(dict.fromkeys(kind for kind, _ in networks))
+    """The pairs of networks by what they have in common; kinds without any are left out."""
+    variants = list(dict.fromkeys(variant for variant, _ in networks))
     pairs = {}
-    for other in kinds[1:]:
-        crossed = itertools.product(_of(networks, kinds[0]), _of(networks, other))
-        crossed = list(crossed)
+    for other in variants[1:]:
+        first = variants[0]
+        crossed = list(itertools.product(_of(networks, first), _of(networks, other)))
         same = [(a, b) for a, b in crossed if a[1] == b[1]]
         different = [(a, b) for a, b in crossed if a[1] != b[1]]
-        pairs[f"{kinds[0]}, {other}: same seed"] = same
-        pairs[f"{kinds[0]}, {other}: two seeds"] = different
-    for kind in kinds:
-        pairs[f"{kind}: two seeds"] = list(itertools.combinations(_of(networks, kind), 2))
+        pairs[f"{first}, {other}: same seed"] = same
+        pairs[f"{first}, {other}: two seeds"] = different
+    for variant in variants:
+        pairs[f"{variant}: two seeds"] = list(itertools.combinations(_of(networks, variant), 2))
     return {pair: members for pair, members in pairs.items() if members}
 
 
-def _of(networks, kind):
-    return [name for name in networks if name[0] == kind]
+def _of(networks, variant):
+    return [name for name in networks if name[0] == variant]
 
 
-def _sample(arrays, layer):
-    """Outputs, and ids that also tell the position."""
-    ids, positions = arrays["representation/ids"], arrays[f"representation/{layer}/positions"]
-    names = np.char.add(np.char.add(ids.astype("U"), "@"), positions.astype("U"))
-    return arrays[f"representation/{layer}/sample"], names
+def _variants_of(pair):
+    (first, _), (second, _) = pair
+    return first, second
+
+
+def _nulls(measure, layer, networks, pair):
+    (x, _), (y, _) = (_sample(networks[name], layer) for name in pair)
+    variants = _variants_of(pair)
+    rng = np.random.default_rng(derive_seed(0, "similarity_null", layer, measure))
+    if measure == "cka":
+        try:
+            draws = [linear_cka(x, rng.permutation(y)) for _ in range(NUM_DRAWS)]
+        except UsageError:
+            return
+        yield Similarities(measure, layer, "null: shuffled", variants, np.array(draws))
+        return
+    tolerance = float(measure.removeprefix("match_"))
+    for null in ("shuffled", "gaussian"):
+        test = match_test(x, y, tolerance, NUM_DRAWS, rng, null)
+        yield Similarities(measure, layer, f"null: {null}", variants, test.draws)
 
 
 def pair_similarity(similarity, networks: Mapping, layer: str, first, second) -> float:
@@ -155,18 +159,17 @@ def pair_similarity(similarity, networks: Mapping, layer: str, first, second) ->
         return np.nan
 
 
-def _nulls(measure, layer, networks, pair):
-    (x, _), (y, _) = (_sample(networks[name], layer) for name in pair)
-    kinds = pair[0][0], pair[1][0]
-    rng = np.random.default_rng(derive_seed(0, "similarity_null", layer, measure))
-    if measure == "cka":
-        try:
-            draws = [linear_cka(x, rng.permutation(y)) for _ in range(NUM_DRAWS)]
-        except UsageError:
-            return
-        yield Similarities(measure, layer, "null: shuffled", kinds, np.array(draws))
-        return
-    tolerance = float(measure.removeprefix("match_"))
-    for null in ("shuffled", "gaussian"):
-        test = match_test(x, y, tolerance, NUM_DRAWS, rng, null)
-        yield Similarities(measure, layer, f"null: {null}", kinds, test.draws)
+def _sample(arrays, layer):
+    """Outputs, and ids that also tell the position."""
+    ids, positions = arrays["representation/ids"], arrays[f"representation/{layer}/positions"]
+    names = np.char.add(np.char.add(ids.astype("U"), "@"), positions.astype("U"))
+    return arrays[f"representation/{layer}/sample"], names
+
+
+def active_units(networks: Mapping) -> Iterator[Similarities]:
+    """Yields the shares of units that are not silent on all examples: the others match nothing."""
+    variants = dict.fromkeys(variant for variant, _ in networks)
+    for variant, layer in itertools.product(variants, layers_of(networks)):
+        samples = [_sample(networks[name], layer)[0] for name in _of(networks, variant)]
+        shares = np.array([sample.any(axis=0).mean() for sample in samples])
+        yield Similarities("active_units", layer, variant, (variant, ""), shares)

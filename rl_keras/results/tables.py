@@ -35,18 +35,58 @@ def summary_table(rows: Iterable[Mapping]) -> str:
         ['labels', 'start']
     """
     rows = list(rows)
-    lines = summary_cells(rows)
+    return "\n".join([*aligned(summary_cells(rows)), summary_note(rows)])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Returns lines of cells as text with aligned columns: two names, then numbers.
+
+    Example:
+        >>> aligned([("labels", "start", "%"), ("true", "scratch", "1.5")])
+        ['labels  start      %', 'true    scratch  1.5']
+    """
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join([*(aligned(cells, widths) for cells in lines), summary_note(rows)])
+    texts = []
+    for cells in lines:
+        names = (cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False))
+        numbers = (cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True))
+        texts.append("  ".join((*names, *numbers)).rstrip())
+    return texts
 
 
 def summary_cells(rows: Iterable[Mapping]) -> list[tuple[str, ...]]:
     """Returns the lines of `summary_table` as cells, the header first."""
     lines = [_HEADER]
     for names, group in _by_arm(rows).items():
-        numbers = (mean_cell(group, column, scale, digits) for column, scale, digits in _COLUMNS)
+        numbers = (_mean_cell(group, column, scale, digits) for column, scale, digits in _COLUMNS)
         lines.append((*names, *numbers))
     return lines
+
+
+def _by_arm(rows) -> dict[tuple, list]:
+    groups: dict[tuple, list] = {}
+    for row in rows:
+        groups.setdefault(_arm_of(row), []).append(row)
+    return groups
+
+
+def _arm_of(row: Mapping) -> tuple[str, str]:
+    """What a line of a table is about: kind of labels, after the variant's name, and start."""
+    variant = row.get("variant")
+    return f"{variant}: {row['labels']}" if variant else row["labels"], row["start"]
+
+
+def _mean_cell(group: Sequence[Mapping], column: str, scale: float, digits: int) -> str:
+    """The mean over seeds with its interval; an empty cell is a seed without a value."""
+    values = [scale * float(row[column]) for row in group if row[column] not in (None, "")]
+    values = [value for value in values if math.isfinite(value)]
+    if len(values) < len(group):
+        mean = f"{sum(values) / len(values):.{digits}f}" if values else "-"
+        return f"{mean} ({len(values)} of {len(group)})"
+    interval = mean_interval(values)
+    if interval.num == 1:
+        return f"{interval.mean:.{digits}f}"
+    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
 def summary_note(rows: Iterable[Mapping]) -> str:
@@ -79,9 +119,7 @@ def paired_table(rows: Iterable[Mapping], reference: str = "pretrained") -> str:
     lines = paired_cells(rows, reference)
     if len(lines) == 1:
         return ""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    title = f"Difference to {reference}, paired by seed:"
-    return "\n".join([title, *(aligned(cells, widths) for cells in lines)])
+    return "\n".join([f"Difference to {reference}, paired by seed:", *aligned(lines)])
 
 
 def paired_cells(rows: Iterable[Mapping], reference: str = "pretrained") -> list[tuple[str, ...]]:
@@ -96,19 +134,6 @@ def paired_cells(rows: Iterable[Mapping], reference: str = "pretrained") -> list
     return lines
 
 
-def _by_arm(rows) -> dict[tuple, list]:
-    groups: dict[tuple, list] = {}
-    for row in rows:
-        groups.setdefault(arm_of(row), []).append(row)
-    return groups
-
-
-def arm_of(row: Mapping) -> tuple[str, str]:
-    """What a line of a table is about: kind of labels, after the variant's name, and start."""
-    variant = row.get("variant")
-    return f"{variant}: {row['labels']}" if variant else row["labels"], row["start"]
-
-
 def _difference(arm, base, column, scale, digits):
     shared = [seed for seed in arm if seed in base]
     pairs = [(arm[seed][column], base[seed][column]) for seed in shared]
@@ -119,26 +144,6 @@ def _difference(arm, base, column, scale, digits):
     low, high = f"{interval.low:+.{digits}f}", f"{interval.high:+.{digits}f}"
     count = "" if len(pairs) == len(shared) else f" ({len(pairs)} of {len(shared)})"
     return f"{interval.mean:+.{digits}f} [{low}, {high}]{count}"
-
-
-def mean_cell(group: Sequence[Mapping], column: str, scale: float, digits: int) -> str:
-    """The mean over seeds with its interval; an empty cell is a seed without a value."""
-    values = [scale * float(row[column]) for row in group if row[column] not in (None, "")]
-    values = [value for value in values if math.isfinite(value)]
-    if len(values) < len(group):
-        mean = f"{sum(values) / len(values):.{digits}f}" if values else "-"
-        return f"{mean} ({len(values)} of {len(group)})"
-    interval = mean_interval(values)
-    if interval.num == 1:
-        return f"{interval.mean:.{digits}f}"
-    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
-
-
-def aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """One line of a table: two names to the left, numbers to the right."""
-    names = (cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False))
-    numbers = (cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True))
-    return "  ".join((*names, *numbers)).rstrip()
 
 
 def depth_table(rows: Iterable[Mapping]) -> str:
@@ -155,16 +160,14 @@ def depth_table(rows: Iterable[Mapping]) -> str:
         >>> depth_table([])
         ''
     """
-    groups = _groups(rows)
+    groups = _by_depth(rows)
     if not groups:
         return ""
     lines = [("labels", "start", "layers", "train %", "test %")]
     for (labels, start, depth), group in groups.items():
-        cells = (mean_cell(group, column, 100, 1) for column in _ACCURACIES.values())
+        cells = (_mean_cell(group, column, 100, 1) for column in _ACCURACIES.values())
         lines.append((labels, start, str(depth), *cells))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    title = "Final accuracy by the number of transferred layers:"
-    return "\n".join([title, *(aligned(cells, widths) for cells in lines)])
+    return "\n".join(["Final accuracy by the number of transferred layers:", *aligned(lines)])
 
 
 def depth_rows(rows: Iterable[Mapping]) -> list[dict]:
@@ -175,8 +178,8 @@ def depth_rows(rows: Iterable[Mapping]) -> list[dict]:
     Args:
         rows: as in `depth_table`.
     """
-    found = []
-    for (labels, start, depth), group in _groups(rows).items():
+    lines = []
+    for (labels, start, depth), group in _by_depth(rows).items():
         row = {"labels": labels, "start": start, "layers": depth, "num_seeds": len(group)}
         for name, column in _ACCURACIES.items():
             cells = [cell[column] for cell in group if cell[column] not in (None, "")]
@@ -185,15 +188,15 @@ def depth_rows(rows: Iterable[Mapping]) -> list[dict]:
             for part in ("mean", "low", "high"):
                 value = getattr(interval, part, math.nan)
                 row[f"{name}_{part}"] = None if math.isnan(value) else value
-        found.append(row)
-    return found
+        lines.append(row)
+    return lines
 
 
-def _groups(rows):
+def _by_depth(rows):
     """Rows by labels, start and depth, in this order; scratch comes first, with depth 0."""
     groups: dict[tuple, list] = {}
     for row in rows:
-        labels, arm = arm_of(row)
+        labels, arm = _arm_of(row)
         start, depth = split_arm(arm)
         if start == "scratch" or depth is not None:
             groups.setdefault((labels, start, depth or 0), []).append(row)
@@ -202,11 +205,11 @@ def _groups(rows):
     kinds = list(dict.fromkeys(labels for labels, _, _ in groups))
     starts = list(dict.fromkeys(["scratch", *(start for _, start, _ in groups)]))
 
-    def place(group):
+    def order(group):
         labels, start, depth = group
         return kinds.index(labels), starts.index(start), depth
 
-    return {group: groups[group] for group in sorted(groups, key=place)}
+    return {group: groups[group] for group in sorted(groups, key=order)}
 
 
 def unfitted(run: RunDirectory, accuracy: float | None = None) -> dict[str, float]:
@@ -230,14 +233,14 @@ def unfitted(run: RunDirectory, accuracy: float | None = None) -> dict[str, floa
     accuracy = config.run.require_fit if accuracy is None else accuracy
     if not accuracy:
         return {}
-    found = {}
+    stages = {}
     for variant, results in read_variants(run).items():
         is_corrupted = results.config.data.input_corruption != "none"
         for key, result in results.finished.items():
             reached = result["summary"]["final_train_accuracy"]
             if (is_corrupted or key.labels != "true") and reached < accuracy:
-                found["/".join(filter(None, (variant, key.name)))] = reached
-    return found
+                stages["/".join(filter(None, (variant, key.name)))] = reached
+    return stages
 
 
 def fit_text(run: RunDirectory, accuracy: float | None = None) -> list[str]:

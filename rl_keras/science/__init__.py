@@ -1,11 +1,19 @@
 """The measurements, in NumPy and float64 on the host. Import the modules by name.
 
-`filters` owns the flattening order, `patches` the data covariance, `eigenspaces` its
-eigenvectors, `alignment` the misalignment and its floor, `transfer` the transfer function,
-`gaussian` filters drawn from a learnt covariance. `nulls` says what chance gives, `pooling`
-joins runs, `overlap` compares bases, `profiles` fits the curve of a linear network. `activity`
-is about units in use, `memorisation` about examples fitted and forgotten, `label_noise` about
-noisy labels, `feature_alignment` about gradients, `similarity` compares networks,
-`interpolation` and `finite_sample` are of Zhang et al. `summaries` has means over runs with
-their intervals, and learning curves.
+What filters and data are:
+    `filters` flattens kernels, `patches` has the covariance of the patches a layer sees,
+    `eigenspaces` its eigenvectors, `gaussian` draws filters with a learnt covariance.
+Filters against data:
+    `alignment` has the misalignment and its sampling floor, `nulls` what chance gives for it,
+    `pooling` the filters of several runs, `overlap` compares their eigenvectors with those of
+    the data. `transfer` has the transfer function, `profiles` fits it with a linear network,
+    `feature_alignment` compares the filters with gradients.
+Units and networks:
+    `activity` counts the units in use, `similarity` compares layers of two networks.
+Labels:
+    `memorisation` follows which examples are fitted and forgotten, `label_noise` has closed
+    forms for noisy labels, `interpolation` and `finite_sample` are the two ways of Zhang et al.
+    to fit any labels exactly.
+All of them:
+    `summaries` has means over runs with their intervals, and learning curves.
 """

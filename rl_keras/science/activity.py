@@ -1,8 +1,9 @@
-"""Which units of a layer are in use: the specialisation of units after a change of task."""
+"""Which units of a layer are active, and on how many inputs."""
 
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
@@ -30,7 +31,9 @@ class LayerActivity:
     effective_rank: float
 
 
-def layer_activity(fraction_active, mean_activation, profile) -> LayerActivity:
+def layer_activity(
+    fraction_active: ArrayLike, mean_activation: ArrayLike, profile: ArrayLike
+) -> LayerActivity:
     """Summarises the activity of a layer from what was measured of each unit.
 
     Args:
@@ -75,7 +78,7 @@ def layer_activity(fraction_active, mean_activation, profile) -> LayerActivity:
     )
 
 
-def effective_rank(matrix) -> float:
+def effective_rank(matrix: ArrayLike) -> float:
     """Number of dimensions a matrix really uses: the exponential of a spectral entropy.
 
     With p_k the singular values divided by their sum, `exp(-sum_k p_k log p_k)`: the

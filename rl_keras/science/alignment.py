@@ -1,14 +1,15 @@
 """Misalignment: how far the filter covariance is from sharing the eigenspaces of the data.
 
-Finitely many filters score above zero even if their true covariance is aligned,
-and filters that were never trained score the same, since the identity is aligned
-with everything. Read a misalignment against `sampling_floor` and against
-`random_basis_misalignment`, never alone.
+Finitely many filters score above zero even if their true covariance is aligned. So do
+filters that were never trained, since the identity is aligned with everything. A
+misalignment therefore means something only in comparison with `sampling_floor` and
+`random_basis_misalignment`.
 """
 
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.eigenspaces import Eigenspaces, eigenspaces, in_eigenbasis
@@ -22,10 +23,13 @@ __all__ = [
     "random_basis_misalignment",
     "sampling_floor",
 ]
-_RANK_TOLERANCE = 1e-12  # least eigenvalue of correlations that can be inverted
+
+RANK_TOLERANCE = 1e-12  # least eigenvalue of correlations that can be inverted
 
 
-def misalignment(data_cov, filter_cov, normalization: str = "m") -> float:
+def misalignment(
+    data_cov: ArrayLike | Eigenspaces, filter_cov: ArrayLike, normalization: str = "m"
+) -> float:
     """Distance of the filter covariance B from those aligned with the data covariance A.
 
     With P_i the projector on the i-th eigenspace of A and d_i its dimension,
@@ -72,7 +76,7 @@ def misalignment(data_cov, filter_cov, normalization: str = "m") -> float:
         scale = np.sqrt(variances)
         correlations = rotated / np.outer(scale, scale)
         least = np.linalg.eigvalsh(correlations)[0]
-    if least <= _RANK_TOLERANCE:
+    if least <= RANK_TOLERANCE:
         raise UsageError(
             "The filter covariance must be positive definite, which takes more filters than "
             f"dimensions ({dim}); pool more runs with --seeds. Received: a singular or indefinite "
@@ -84,7 +88,9 @@ def misalignment(data_cov, filter_cov, normalization: str = "m") -> float:
     return {"m": m, "sqrt_2m": math.sqrt(2 * m), "sqrt_m": math.sqrt(m)}[normalization]
 
 
-def filter_covariance(rows, centered: bool = False, require_full_rank: bool = True) -> np.ndarray:
+def filter_covariance(
+    rows: ArrayLike, centered: bool = False, require_full_rank: bool = True
+) -> np.ndarray:
     """Covariance of a set of filters, the paper's Sigma_w.
 
     Args:
@@ -114,7 +120,7 @@ def filter_covariance(rows, centered: bool = False, require_full_rank: bool = Tr
             f"Received: shape={rows.shape}, finite={bool(np.isfinite(rows).all())}"
         )
     if require_full_rank:
-        _check_enough_filters(*rows.shape, centered)
+        _check_enough_filters(len(rows), rows.shape[1], centered)
     if centered:
         rows = rows - rows.mean(axis=0)
     return rows.T @ rows / len(rows)
@@ -169,7 +175,7 @@ def random_basis(dim: int, seed: int) -> np.ndarray:
     return basis * np.sign(upper.diagonal())
 
 
-def random_basis_misalignment(filter_cov, seed: int, normalization: str = "m") -> float:
+def random_basis_misalignment(filter_cov: ArrayLike, seed: int, normalization: str = "m") -> float:
     """Misalignment of the filters with a random basis, the contrast to the data's basis.
 
     Args:
@@ -184,7 +190,7 @@ def random_basis_misalignment(filter_cov, seed: int, normalization: str = "m") -
     Reference:
         Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 2.
     """
-    dim = len(filter_cov)
+    dim = np.shape(filter_cov)[0]
     groups = tuple(slice(i, i + 1) for i in range(dim))
     spaces = Eigenspaces(np.arange(dim, 0.0, -1.0), random_basis(dim, seed), groups)
     return misalignment(spaces, filter_cov, normalization)

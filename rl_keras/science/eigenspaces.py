@@ -4,8 +4,11 @@ import dataclasses
 import itertools
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
+
+_ROUNDING = 1e-10  # of the largest eigenvalue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Eigenspaces:
     groups: tuple[slice, ...]
 
 
-def eigenspaces(cov, rtol: float = 1e-8) -> Eigenspaces:
+def eigenspaces(cov: ArrayLike, rtol: float = 1e-8) -> Eigenspaces:
     """Returns the eigenspaces of a covariance matrix, the largest eigenvalue first.
 
     Args:
@@ -54,7 +57,44 @@ def eigenspaces(cov, rtol: float = 1e-8) -> Eigenspaces:
     return Eigenspaces(values, vectors * np.sign(largest), groups)
 
 
-def tolerance_from_sample_size(values, num_samples: int, num_sds: float = 3.0) -> np.ndarray:
+def as_spaces(spaces: ArrayLike | Eigenspaces) -> Eigenspaces:
+    """Returns `Eigenspaces` as they are, or those of a covariance `(d, d)`.
+
+    Example:
+        >>> as_spaces([[4.0]]).values.tolist()
+        [4.0]
+    """
+    return spaces if isinstance(spaces, Eigenspaces) else eigenspaces(spaces)
+
+
+def sampled_eigenspaces(cov: ArrayLike, num_samples: int, num_sds: float = 3.0) -> Eigenspaces:
+    """Returns the eigenspaces that a sample covariance can tell apart.
+
+    Neighbours closer than `tolerance_from_sample_size` share a group, and so on along
+    the chain: unlike in `eigenspaces`, a gentle slope is one group, because none of
+    its steps is certain.
+
+    Args:
+        cov: array `(d, d)`, symmetric, positive semi-definite, of a sample.
+        num_samples: as in `tolerance_from_sample_size`, and so are `num_sds` and the errors.
+
+    Example:
+        >>> sampled_eigenspaces([[9, 0, 0], [0, 4.1, 0], [0, 0, 4]], 1000).groups
+        (slice(0, 1, None), slice(1, 3, None))
+    """
+    spaces = eigenspaces(cov)
+    certain = -np.diff(spaces.values) > tolerance_from_sample_size(
+        spaces.values, num_samples, num_sds
+    )
+    starts = [group.start for group in spaces.groups[1:] if certain[group.start - 1]]
+    bounds = [0, *starts, len(spaces.values)]
+    groups = tuple(slice(start, end) for start, end in itertools.pairwise(bounds))
+    return dataclasses.replace(spaces, groups=groups)
+
+
+def tolerance_from_sample_size(
+    values: ArrayLike, num_samples: int, num_sds: float = 3.0
+) -> np.ndarray:
     """Least difference between neighbouring sample eigenvalues that is not sampling error.
 
     A sample eigenvalue l of Gaussian data has the standard deviation `l sqrt(2 / n)`.
@@ -96,32 +136,38 @@ def tolerance_from_sample_size(values, num_samples: int, num_sds: float = 3.0) -
     return num_sds * np.sqrt(2 / num_samples) * np.hypot(values[:-1], values[1:])
 
 
-def sampled_eigenspaces(cov, num_samples: int, num_sds: float = 3.0) -> Eigenspaces:
-    """Returns the eigenspaces that a sample covariance can tell apart.
-
-    Neighbours closer than `tolerance_from_sample_size` share a group, and so on along
-    the chain: unlike in `eigenspaces`, a gentle slope is one group, because none of
-    its steps is certain.
+def above_rounding(eigenvalues: ArrayLike) -> np.ndarray:
+    """Says which eigenvalues are not zero up to rounding, bool `(d,)`.
 
     Args:
-        cov: array `(d, d)`, symmetric, positive semi-definite, of a sample.
-        num_samples: as in `tolerance_from_sample_size`, and so are `num_sds` and the errors.
+        eigenvalues: array `(d,)`; those of at most 1e-10 of the largest are rounding.
 
     Example:
-        >>> sampled_eigenspaces([[9, 0, 0], [0, 4.1, 0], [0, 0, 4]], 1000).groups
-        (slice(0, 1, None), slice(1, 3, None))
+        >>> above_rounding([4.0, 1.0, 1e-12]).tolist()
+        [True, True, False]
     """
-    spaces = eigenspaces(cov)
-    certain = -np.diff(spaces.values) > tolerance_from_sample_size(
-        spaces.values, num_samples, num_sds
-    )
-    starts = [group.start for group in spaces.groups[1:] if certain[group.start - 1]]
-    bounds = [0, *starts, len(spaces.values)]
-    groups = tuple(slice(start, end) for start, end in itertools.pairwise(bounds))
-    return dataclasses.replace(spaces, groups=groups)
+    eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
+    return eigenvalues > _ROUNDING * eigenvalues.max()
 
 
-def in_eigenbasis(data_cov, filter_cov) -> tuple[Eigenspaces, np.ndarray]:
+def covariance_of(values: ArrayLike, vectors: ArrayLike) -> np.ndarray:
+    """Returns the covariance with these eigenvalues and eigenvectors, `V diag(values) V'`.
+
+    Args:
+        values: array `(d,)`.
+        vectors: array `(d, d)`, orthonormal columns V.
+
+    Example:
+        >>> covariance_of([4.0, 1.0], np.eye(2)).tolist()
+        [[4.0, 0.0], [0.0, 1.0]]
+    """
+    vectors = np.asarray(vectors, dtype=np.float64)
+    return (vectors * values) @ vectors.T
+
+
+def in_eigenbasis(
+    data_cov: ArrayLike | Eigenspaces, filter_cov: ArrayLike
+) -> tuple[Eigenspaces, np.ndarray]:
     """Returns the eigenspaces of the data and the filter covariance in their basis.
 
     Args:
@@ -138,7 +184,7 @@ def in_eigenbasis(data_cov, filter_cov) -> tuple[Eigenspaces, np.ndarray]:
         >>> in_eigenbasis([[1, 0], [0, 2]], [[3, 0], [0, 4]])[1].tolist()
         [[4.0, 0.0], [0.0, 3.0]]
     """
-    spaces = data_cov if isinstance(data_cov, Eigenspaces) else eigenspaces(data_cov)
+    spaces = as_spaces(data_cov)
     filter_cov = symmetric(filter_cov, "filter_cov")
     if len(filter_cov) != len(spaces.values):
         raise UsageError(
@@ -148,7 +194,7 @@ def in_eigenbasis(data_cov, filter_cov) -> tuple[Eigenspaces, np.ndarray]:
     return spaces, spaces.vectors.T @ filter_cov @ spaces.vectors
 
 
-def symmetric(matrix, name: str) -> np.ndarray:
+def symmetric(matrix: ArrayLike, name: str) -> np.ndarray:
     """Returns a symmetric matrix as float64, or refuses one that is not symmetric.
 
     Args:

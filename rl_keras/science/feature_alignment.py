@@ -4,13 +4,15 @@ With `W` the filters as rows and delta the gradient of an output at the layer's
 pre-activations, the gradient at a patch is `W' delta`. So its average outer product is
 `W' E[delta delta'] W`, from the n x n moment of delta alone (`GradientMoments`).
 
-The filters thus stand on both sides of the comparison. Read its value against the one for an
-identity moment of the gradients, and against chance.
+The filters stand on both sides of this comparison and correlate with themselves. So the
+correlation says something about the gradients only if it is higher than with an identity in
+place of their moment, and higher than by chance (`unit_permutation_test`).
 """
 
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.eigenspaces import symmetric
@@ -38,7 +40,10 @@ class FeatureAlignment:
 
 
 def feature_alignment(
-    rows, moment, initial_rows=None, without_isotropic: bool = False
+    rows: ArrayLike,
+    moment: ArrayLike,
+    initial_rows: ArrayLike | None = None,
+    without_isotropic: bool = False,
 ) -> FeatureAlignment:
     """Correlation of the filters' Gram matrix with their average gradient outer product.
 
@@ -63,16 +68,51 @@ def feature_alignment(
         Radhakrishnan et al., Science 383 (2024), arXiv 2212.13881, with initial filters
         subtracted in the one; Beaglehole et al., arXiv 2402.05271, subtracted in both.
     """
-    rows = checked_rows(rows)
-    change = rows if initial_rows is None else rows - checked_rows(initial_rows, rows.shape)
+    rows = _checked_rows(rows)
+    change = rows if initial_rows is None else rows - _checked_rows(initial_rows, rows.shape)
     gram, whole = change.T @ change, rows.T @ rows
     # Those for an identity and for W W' need no matrix of all pairs of units.
     products = gradient_outer_product(rows, moment), whole, whole @ whole
     return FeatureAlignment(*(_correlation(gram, p, without_isotropic) for p in products))
 
 
+def gradient_outer_product(rows: ArrayLike, moment: ArrayLike) -> np.ndarray:
+    """Average outer product of the gradients at the patches of a layer: `W' M W`.
+
+    Args:
+        rows: array `(n, d)`, one filter per row, of any real dtype.
+        moment: array `(n, n)`, symmetric, of `GradientMoments`.
+
+    Returns:
+        A symmetric float64 array `(d, d)`.
+
+    Raises:
+        UsageError: if the filters are no finite matrix, or the sizes differ.
+
+    Example:
+        >>> gradient_outer_product([[1.0, 2.0]], [[3.0]]).tolist()
+        [[3.0, 6.0], [6.0, 12.0]]
+
+    Reference:
+        Beaglehole et al., arXiv 2309.00570, the convolutional neural feature ansatz.
+    """
+    rows, moment = _checked_rows(rows), symmetric(moment, "moment")
+    if len(rows) != len(moment):
+        raise UsageError(
+            "The moment must be that of the gradients at the units of these filters, "
+            f"{len(rows)}. Received: {len(moment)} units"
+        )
+    product = rows.T @ moment @ rows
+    return (product + product.T) / 2
+
+
 def unit_permutation_test(
-    rows, moment, draws, rng, initial_rows=None, without_isotropic: bool = False
+    rows: ArrayLike,
+    moment: ArrayLike,
+    draws: int,
+    rng: np.random.Generator,
+    initial_rows: ArrayLike | None = None,
+    without_isotropic: bool = False,
 ) -> NullTest:
     """Tests whether it matters which filter a gradient belongs to.
 
@@ -99,8 +139,8 @@ def unit_permutation_test(
         1.0
     """
     observed = feature_alignment(rows, moment, initial_rows, without_isotropic).observed
-    rows, moment = checked_rows(rows), symmetric(moment, "moment")
-    change = rows if initial_rows is None else rows - checked_rows(initial_rows, rows.shape)
+    rows, moment = _checked_rows(rows), symmetric(moment, "moment")
+    change = rows if initial_rows is None else rows - _checked_rows(initial_rows, rows.shape)
     gram, scores = change.T @ change, []
     for num in chunks(draws, moment.size, rng):
         for _ in range(num):
@@ -121,6 +161,23 @@ def _correlation(first, second, without_isotropic):
     if norms[0] <= least[0] or norms[1] <= least[1]:
         return np.nan
     return float(np.clip((first * second).sum() / (norms[0] * norms[1]), -1, 1))
+
+
+def _checked_rows(rows, shape=None) -> np.ndarray:
+    """Returns filters `(n, d)` as float64, or refuses what is no finite matrix of the shape.
+
+    Example:
+        >>> _checked_rows([[1, 2]]).tolist()
+        [[1.0, 2.0]]
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    fits = rows.ndim == 2 and rows.size and shape in (None, rows.shape)
+    if not fits or not np.isfinite(rows).all():
+        raise UsageError(
+            "Filters must be a finite matrix (num_filters, dim), trained and initial ones of one "
+            f"shape; use `kernel_to_rows`. Received: shape={rows.shape}"
+        )
+    return rows
 
 
 class GradientMoments:
@@ -144,7 +201,7 @@ class GradientMoments:
         self._sums = None  # (num_outputs, n)
         self._products = None  # (n, n)
 
-    def update(self, deltas) -> "GradientMoments":
+    def update(self, deltas: ArrayLike) -> "GradientMoments":
         """Adds the gradients of a batch and returns the object itself.
 
         Args:
@@ -205,50 +262,3 @@ class GradientMoments:
             means = self._sums / self._count
             moment = moment - means.T @ means
         return (moment + moment.T) / 2
-
-
-def gradient_outer_product(rows, moment) -> np.ndarray:
-    """Average outer product of the gradients at the patches of a layer: `W' M W`.
-
-    Args:
-        rows: array `(n, d)`, one filter per row, of any real dtype.
-        moment: array `(n, n)`, symmetric, of `GradientMoments`.
-
-    Returns:
-        A symmetric float64 array `(d, d)`.
-
-    Raises:
-        UsageError: if the filters are no finite matrix, or the sizes differ.
-
-    Example:
-        >>> gradient_outer_product([[1.0, 2.0]], [[3.0]]).tolist()
-        [[3.0, 6.0], [6.0, 12.0]]
-
-    Reference:
-        Beaglehole et al., arXiv 2309.00570, the convolutional neural feature ansatz.
-    """
-    rows, moment = checked_rows(rows), symmetric(moment, "moment")
-    if len(rows) != len(moment):
-        raise UsageError(
-            "The moment must be that of the gradients at the units of these filters, "
-            f"{len(rows)}. Received: {len(moment)} units"
-        )
-    product = rows.T @ moment @ rows
-    return (product + product.T) / 2
-
-
-def checked_rows(rows, shape=None) -> np.ndarray:
-    """Returns filters `(n, d)` as float64, or refuses what is no finite matrix of the shape.
-
-    Example:
-        >>> checked_rows([[1, 2]]).tolist()
-        [[1.0, 2.0]]
-    """
-    rows = np.asarray(rows, dtype=np.float64)
-    fits = rows.ndim == 2 and rows.size and shape in (None, rows.shape)
-    if not fits or not np.isfinite(rows).all():
-        raise UsageError(
-            "Filters must be a finite matrix (num_filters, dim), trained and initial ones of one "
-            f"shape; use `kernel_to_rows`. Received: shape={rows.shape}"
-        )
-    return rows

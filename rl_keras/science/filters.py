@@ -6,13 +6,15 @@ project flattens a kernel.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
 
-def kernel_to_rows(kernel) -> np.ndarray:
+def kernel_to_rows(kernel: ArrayLike) -> np.ndarray:
     """Flattens a Keras kernel to one row per filter.
 
     Args:
@@ -35,7 +37,7 @@ def kernel_to_rows(kernel) -> np.ndarray:
     return np.ascontiguousarray(kernel.reshape(-1, kernel.shape[-1]).T)
 
 
-def rows_to_kernel(rows, kernel_shape) -> np.ndarray:
+def rows_to_kernel(rows: ArrayLike, kernel_shape: Sequence[int]) -> np.ndarray:
     """Restores the Keras kernel from its rows, the inverse of `kernel_to_rows`.
 
     Args:

@@ -7,6 +7,7 @@ lie between the projections goes through any values there.
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
@@ -30,7 +31,7 @@ class TwoLayerNetwork:
         """2n + d."""
         return len(self.direction) + len(self.thresholds) + len(self.weights)
 
-    def outputs(self, points, block_size: int = 512) -> np.ndarray:
+    def outputs(self, points: ArrayLike, block_size: int = 512) -> np.ndarray:
         """Returns the outputs for points `(m, d)`, float64 `(m,)`, summed as written above.
 
         Args:
@@ -46,7 +47,7 @@ class TwoLayerNetwork:
         return outputs
 
 
-def fit_any_labels(points, labels, direction) -> TwoLayerNetwork:
+def fit_any_labels(points: ArrayLike, labels: ArrayLike, direction: ArrayLike) -> TwoLayerNetwork:
     """Computes the network that gives every point its label, whatever the labels are.
 
     With the projections sorted, `z_1 < z_2 < ...`, and thresholds

@@ -1,18 +1,21 @@
-"""Gaussian filters with a learnt covariance: the paper's initialisation without the filters.
+"""New filters with a learnt covariance: the paper's start that keeps no trained filter.
 
-Filters of a deeper layer live in the channels of the layer before. If that layer is drawn
-anew its channels mean something else, and only the transfer function of the filters can be
-kept, a `LayerProfile`: how strong they are along the principal axes of their input.
+The filters of the first layer are drawn from a Gaussian with the covariance of trained ones.
+The entries of a deeper layer's filters belong to the channels of the layer before. If that
+layer is drawn anew, its channels mean something else, and only the transfer function of the
+filters can be kept. It is stored as a `LayerProfile`: how strong the filters are along the
+principal axes of their input.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance
-from rl_keras.science.eigenspaces import symmetric
-from rl_keras.science.nulls import as_spaces
+from rl_keras.science.eigenspaces import Eigenspaces, as_spaces, covariance_of, symmetric
 from rl_keras.science.transfer import transfer_function
 
 
@@ -39,7 +42,7 @@ class FilterGaussian:
     num_filters: int
 
     @classmethod
-    def fit(cls, rows) -> "FilterGaussian":
+    def fit(cls, rows: ArrayLike) -> "FilterGaussian":
         """Estimates the Gaussian from filters `(n, d)`, one per row, of any real dtype.
 
         Stack the filters of all runs if one run has too few.
@@ -47,10 +50,10 @@ class FilterGaussian:
         Raises:
             UsageError: if there are not more filters than dimensions.
         """
-        return cls(filter_covariance(rows), len(rows))
+        return cls(filter_covariance(rows), np.shape(rows)[0])
 
     @classmethod
-    def pool(cls, gaussians) -> "FilterGaussian":
+    def pool(cls, gaussians: Iterable["FilterGaussian"]) -> "FilterGaussian":
         """Joins the Gaussians of several runs, as if all their filters were fitted at once.
 
         Raises:
@@ -64,8 +67,8 @@ class FilterGaussian:
                 f"Received: {len(gaussians)} with dimensions {dims}"
             )
         num_filters = sum(gaussian.num_filters for gaussian in gaussians)
-        total = sum(gaussian.num_filters * gaussian.covariance for gaussian in gaussians)
-        return cls(total / num_filters, num_filters)
+        sums = (gaussian.num_filters * gaussian.covariance for gaussian in gaussians)
+        return cls(sum(sums, np.zeros(())) / num_filters, num_filters)
 
     def sample(self, num_filters: int, generator: np.random.Generator) -> np.ndarray:
         """Draws filters from the Gaussian; the covariance may be singular.
@@ -93,7 +96,7 @@ class FilterGaussian:
         values, vectors = np.linalg.eigh(symmetric(self.covariance, "covariance"))
         # The symmetric root is unique, so a sample does not depend on the sign or the
         # choice of eigenvectors. Eigenvalues that are zero may come out negative.
-        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        root = covariance_of(np.sqrt(np.maximum(values, 0)), vectors)
         return generator.standard_normal((num_filters, len(root))) @ root
 
 
@@ -120,7 +123,7 @@ class LayerProfile:
     num_filters: int
 
     @classmethod
-    def fit(cls, data_cov, rows) -> "LayerProfile":
+    def fit(cls, data_cov: ArrayLike | Eigenspaces, rows: ArrayLike) -> "LayerProfile":
         """Measures the profile of filters `(n, d)`, one per row, of any real dtype.
 
         Args:
@@ -132,10 +135,10 @@ class LayerProfile:
             UsageError: as `transfer_function` and `filter_covariance`.
         """
         curve = transfer_function(data_cov, filter_covariance(rows, require_full_rank=False))
-        return cls(curve.eigenvalues, curve.values, len(rows))
+        return cls(curve.eigenvalues, curve.values, np.shape(rows)[0])
 
 
-def covariance_from_profile(profile: LayerProfile, data_cov) -> np.ndarray:
+def covariance_from_profile(profile: LayerProfile, data_cov: ArrayLike | Eigenspaces) -> np.ndarray:
     """Covariance with a layer's profile along the principal axes of other data.
 
     It is `sum_i t_i^2 v_i v_i'` over the eigenvectors v_i of the new data covariance,
@@ -172,11 +175,13 @@ def covariance_from_profile(profile: LayerProfile, data_cov) -> np.ndarray:
     variances = profile.values**2
     for group in spaces.groups:
         variances[group] = variances[group].mean()
-    cov = (spaces.vectors * variances) @ spaces.vectors.T
+    cov = covariance_of(variances, spaces.vectors)
     return (cov + cov.T) / 2
 
 
-def gaussian_from_profile(profile: LayerProfile, data_cov) -> FilterGaussian:
+def gaussian_from_profile(
+    profile: LayerProfile, data_cov: ArrayLike | Eigenspaces
+) -> FilterGaussian:
     """The Gaussian to draw a new layer's filters from; see `covariance_from_profile`.
 
     Example:

@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
 
-def linear_kernel(first, second) -> np.ndarray:
+def linear_kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Returns `<x, y>` of all pairs, `(m, n)`, for points `(m, d)` and `(n, d)`.
 
     Example:
@@ -74,7 +75,7 @@ class Interpolant:
         """Norm of all columns together, the root of the sum of their squares."""
         return float(np.sqrt((self.norms**2).sum()))
 
-    def predict(self, points, block_size: int = 512) -> np.ndarray:
+    def predict(self, points: ArrayLike, block_size: int = 512) -> np.ndarray:
         """Returns f at points `(m, d)`, float64 `(m,)` or `(m, c)`.
 
         Args:
@@ -90,7 +91,11 @@ class Interpolant:
 
 
 def interpolate(
-    points, targets, kernel: Callable, ridge: float = 0.0, block_size: int = 512
+    points: ArrayLike,
+    targets: ArrayLike,
+    kernel: Callable,
+    ridge: float = 0.0,
+    block_size: int = 512,
 ) -> Interpolant:
     """Solves `(K + ridge I) alpha = targets` by a Cholesky factorisation.
 

@@ -1,72 +1,20 @@
-"""How noisy are these labels? What agreement with held-out predictions tells, and guides.
+"""How noisy are these labels? What the agreement with held-out predictions tells.
 
-Half of the data is predicted by a network trained on the other half. If a prediction,
-given the true class, is as noisy as a label, both agree as often as two noisy copies do.
+Half of the data is predicted by a network that was trained on the other half. If its
+predictions are as noisy as the labels themselves, predictions and labels agree as often as
+two noisy copies of the true labels do.
 """
 
-import dataclasses
-import math
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
 _KINDS = ("symmetric", "pair")
 
 
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """Examples whose label equals a held-out prediction, as a choice of clean ones.
-
-    Args:
-        agreement: share of the examples chosen.
-        precision: share of the chosen whose label is true; NaN if none is chosen.
-        recall: share of the examples with a true label that are chosen; NaN if none has.
-    """
-
-    agreement: float
-    precision: float
-    recall: float
-
-
-def selection(predictions, given_labels, true_labels) -> Selection:
-    """Measures agreement, label precision and label recall of held-out predictions.
-
-    Args:
-        predictions: integer array `(n,)`, classes predicted without the example.
-        given_labels: integer array `(n,)`, the labels as they are.
-        true_labels: integer array `(n,)`.
-
-    Raises:
-        UsageError: if there are no examples or their numbers differ.
-
-    Example:
-        >>> selection([0, 1, 2, 2], given_labels=[0, 1, 2, 0], true_labels=[0, 0, 2, 0])
-        Selection(agreement=0.75, precision=0.6666666666666666, recall=0.6666666666666666)
-
-    Reference:
-        Chen et al., ICML 2019, "Understanding and Utilizing Deep Neural Networks Trained
-        with Noisy Labels".
-    """
-    arrays = [np.asarray(array) for array in (predictions, given_labels, true_labels)]
-    shapes = [array.shape for array in arrays]
-    if len(set(shapes)) != 1 or arrays[0].ndim != 1 or not arrays[0].size:
-        raise UsageError(
-            "predictions, given_labels and true_labels must be (n,) each, of the same examples. "
-            f"Received: shapes {shapes}"
-        )
-    predictions, given_labels, true_labels = arrays
-    chosen, clean = predictions == given_labels, given_labels == true_labels
-    both = int((chosen & clean).sum())
-    return Selection(
-        agreement=float(chosen.mean()),
-        precision=both / int(chosen.sum()) if chosen.any() else math.nan,
-        recall=both / int(clean.sum()) if clean.any() else math.nan,
-    )
-
-
 def expected_agreement(
-    noise, num_classes: int, kind: str = "symmetric", accuracy: float = 1.0
+    noise: ArrayLike, num_classes: int, kind: str = "symmetric", accuracy: float = 1.0
 ) -> np.ndarray:
     """Share of held-out predictions that equal the given label.
 
@@ -91,7 +39,8 @@ def expected_agreement(
         [1.0, 0.278, 0.1]
 
     Reference:
-        Chen et al., ICML 2019; the accuracy is ours.
+        Chen et al., ICML 2019, "Understanding and Utilizing Deep Neural Networks Trained
+        with Noisy Labels"; the accuracy is ours.
     """
     e = _checked(noise, num_classes, kind, "noise")
     if not 0 <= accuracy <= 1:
@@ -103,32 +52,15 @@ def expected_agreement(
     return known * (1 - e) + (1 - known) * e / (num_classes - 1)
 
 
-def label_precision(noise, num_classes: int, kind: str = "symmetric") -> np.ndarray:
-    """Share of the agreeing examples whose label is true, `(1 - e)^2 / P`.
-
-    Their share among all true labels, the label recall, is `1 - e`.
-
-    Args:
-        noise: as in `expected_agreement` at full accuracy, and so is all else.
-
-    Example:
-        >>> label_precision([0.0, 0.5], num_classes=2).tolist()
-        [1.0, 0.5]
-
-    Reference:
-        Chen et al., ICML 2019.
-    """
-    agreement = expected_agreement(noise, num_classes, kind)
-    return (1 - np.asarray(noise, dtype=np.float64)) ** 2 / agreement
-
-
-def implied_noise_rate(agreement, num_classes: int, kind: str = "symmetric") -> np.ndarray:
+def implied_noise_rate(
+    agreement: ArrayLike, num_classes: int, kind: str = "symmetric"
+) -> np.ndarray:
     """The noise e-hat at which held-out predictions would agree so often with the labels.
 
     The inverse of `expected_agreement` at full accuracy on the branch of less than full
-    noise, `e < (c - 1) / c` or, for pairs, `e < 1/2`. It is flat at the end of it: near
-    full noise a small error of the agreement is a large one of e-hat. An agreement
-    below any possible one reads as full noise.
+    noise, `e < (c - 1) / c` or, for pairs, `e < 1/2`. Near full noise the agreement hardly
+    changes with e, so a small error of the agreement is a large one of e-hat there. An
+    agreement below any possible one gives full noise.
 
     An imperfect network disagrees with true labels too, so e-hat is biased upward,
     see `apparent_noise_rate`.
@@ -153,7 +85,7 @@ def implied_noise_rate(agreement, num_classes: int, kind: str = "symmetric") -> 
 
 
 def apparent_noise_rate(
-    noise, num_classes: int, accuracy: float, kind: str = "symmetric"
+    noise: ArrayLike, num_classes: int, accuracy: float, kind: str = "symmetric"
 ) -> np.ndarray:
     """What `implied_noise_rate` reads off a network of the given clean accuracy.
 
@@ -170,7 +102,7 @@ def apparent_noise_rate(
     return implied_noise_rate(agreement, num_classes, kind)
 
 
-def guide_accuracy(corruption, num_classes: int, labels: str = "given") -> np.ndarray:
+def guide_accuracy(corruption: ArrayLike, num_classes: int, labels: str = "given") -> np.ndarray:
     """Test accuracy of perfect generalisation from partly redrawn labels.
 
     Labels are redrawn with probability p, the original included, and predictions are

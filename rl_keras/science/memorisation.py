@@ -1,6 +1,9 @@
 """The memorisation ledger: which examples are fitted when, and which are forgotten again."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
@@ -39,7 +42,7 @@ class MemorisationLedger:
         2020, arXiv 2007.00151, on the shares.
     """
 
-    def __init__(self, given_labels, true_labels):
+    def __init__(self, given_labels: ArrayLike, true_labels: ArrayLike):
         given_labels, true_labels = np.asarray(given_labels), np.asarray(true_labels)
         for labels in (given_labels, true_labels):
             if labels.shape != given_labels.shape or labels.ndim != 1 or not labels.size:
@@ -57,7 +60,7 @@ class MemorisationLedger:
         self._steps = np.zeros(0, dtype=np.int64)
         self._counts = np.zeros((0, 2, 3), dtype=np.int64)
 
-    def update(self, step: int, predictions) -> "MemorisationLedger":
+    def update(self, step: int, predictions: ArrayLike) -> "MemorisationLedger":
         """Enters the predictions at a step and returns the object itself.
 
         Args:
@@ -154,7 +157,7 @@ class MemorisationLedger:
         return {name.lstrip("_"): array.copy() for name, array in vars(self).items()}
 
     @classmethod
-    def from_state(cls, state) -> "MemorisationLedger":
+    def from_state(cls, state: Mapping[str, np.ndarray]) -> "MemorisationLedger":
         """Restores a ledger that goes on where `state` was taken.
 
         Args:

@@ -1,38 +1,40 @@
-"""What chance gives: the law of the misalignment of aligned filters, and tests against it.
+"""What chance gives: tests of whether filters are aligned with the data.
 
-`alignment.sampling_floor` is the mean score of aligned Gaussian filters, `sampling_floor_sd`
-its spread, and `gaussian_null` draws from that law. Training makes tails heavier than a
-Gaussian's, and they alone raise the score; the sign-flip null keeps the tails, since it turns
-the coefficients of the filters themselves along the eigenvectors of the data.
+`alignment.sampling_floor` is the mean score of aligned Gaussian filters, and `gaussian_null`
+draws from their law. Training makes tails heavier than a Gaussian's, and they alone raise the
+score. The sign-flip null keeps the tails: it turns the coefficients of the filters themselves
+along the eigenvectors of the data.
 
 Proposition 1 gives the symmetry of the data to a run as a whole. The filters of a run share
-labels and later layers, so they depend on each other; `run_flip_test` therefore turns whole
-runs, at all their steps alike.
+labels and later layers, so they depend on each other. `run_flip_test` therefore turns whole
+runs, in the same way at all their steps.
 """
 
 import dataclasses
 import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import (
+    RANK_TOLERANCE,
     filter_covariance,
     misalignment,
     random_basis_misalignment,
     sampling_floor,
 )
-from rl_keras.science.eigenspaces import Eigenspaces, eigenspaces, in_eigenbasis
+from rl_keras.science.eigenspaces import Eigenspaces, as_spaces, in_eigenbasis
 
 _ROUNDING = 1e-9  # draws this close to the observed score are ties
 _CHUNK_ENTRIES = 2**20  # of an array over draws, 8 MiB of float64
-_RANK_TOLERANCE = 1e-12  # as in `alignment.misalignment`
 _NO_SPREAD = 1e-9  # draws that differ by less are all the same
 
 
 @dataclasses.dataclass(frozen=True)
 class NullTest:
-    """An observed score beside its draws under a null hypothesis; large scores speak against it.
+    """An observed score and draws of it under a null hypothesis, against which large scores speak.
 
     Args:
         observed: the score.
@@ -83,12 +85,40 @@ class NullTest:
         """The score less the mean of the draws: zero in expectation under the null."""
         return float(self.observed - self.draws.mean())
 
-    def quantiles(self, probabilities=(0.025, 0.5, 0.975)) -> np.ndarray:
+    def quantiles(self, probabilities: Sequence[float] = (0.025, 0.5, 0.975)) -> np.ndarray:
         """Quantiles of the draws, float64, one for each probability in `[0, 1]`."""
         return np.quantile(self.draws, probabilities)
 
 
-def sign_flip_null(rows, spaces, draws, rng, centered: bool = False, runs=None) -> np.ndarray:
+def sign_flip_test(
+    rows: ArrayLike,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    centered: bool = False,
+    runs: ArrayLike | None = None,
+) -> NullTest:
+    """Tests whether filters are aligned with the data, by their misalignment.
+
+    Arguments and errors are those of `sign_flip_null`, and so are the assumptions.
+
+    Example:
+        >>> sign_flip_test([[3.0], [4.0]], [[1.0]], 9, np.random.default_rng(0)).p_value
+        1.0
+    """
+    spaces = as_spaces(spaces)
+    observed = misalignment(spaces, filter_covariance(rows, centered))
+    return NullTest(observed, sign_flip_null(rows, spaces, draws, rng, centered, runs))
+
+
+def sign_flip_null(
+    rows: ArrayLike,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    centered: bool = False,
+    runs: ArrayLike | None = None,
+) -> np.ndarray:
     """Draws misalignments `"m"` of the filters turned at random within the data's eigenspaces.
 
     Every filter's coefficient along every data eigenvector gets a random sign. In a
@@ -96,10 +126,11 @@ def sign_flip_null(rows, spaces, draws, rng, centered: bool = False, runs=None) 
     matrix. Each draw is distributed as the observed score if the filters are
     independent and their law has the symmetry of the data, whatever its tails.
 
-    Proposition 1 gives that symmetry to a run as a whole; that the filters of a run
-    are independent is more, and holds for wide layers only. With `runs` all filters
-    of a run are turned alike, and only the runs need to be independent. Runs on the
-    same images are so given these images, whose sample must then be symmetric too.
+    Proposition 1 gives that symmetry to a run as a whole. It does not say that the
+    filters of a run are independent, which is true for wide layers only. With `runs` all
+    filters of a run are turned alike, and only the runs need to be independent. Runs on
+    the same images are independent given these images, and then the sample of images
+    must have the symmetry too.
 
     Args:
         rows: array `(n, d)`, one filter per row, more filters than dimensions.
@@ -126,7 +157,7 @@ def sign_flip_null(rows, spaces, draws, rng, centered: bool = False, runs=None) 
     """
     spaces, _ = in_eigenbasis(spaces, filter_covariance(rows, centered))
     coefficients = (np.asarray(rows, dtype=np.float64) @ spaces.vectors).T
-    of_run = None if runs is None else _numbered(runs, coefficients.shape[1])
+    of_run = None if runs is None else _run_numbers(runs, coefficients.shape[1])
     scores = []
     for num in chunks(draws, coefficients.size, rng):
         turned = np.concatenate(
@@ -138,64 +169,15 @@ def sign_flip_null(rows, spaces, draws, rng, centered: bool = False, runs=None) 
     return np.concatenate(scores)
 
 
-def sign_flip_test(rows, spaces, draws, rng, centered: bool = False, runs=None) -> NullTest:
-    """Tests whether filters are aligned with the data: their misalignment beside its null.
-
-    Arguments and errors are those of `sign_flip_null`, and so are the assumptions.
-
-    Example:
-        >>> sign_flip_test([[3.0], [4.0]], [[1.0]], 9, np.random.default_rng(0)).p_value
-        1.0
-    """
-    spaces = as_spaces(spaces)
-    observed = misalignment(spaces, filter_covariance(rows, centered))
-    return NullTest(observed, sign_flip_null(rows, spaces, draws, rng, centered, runs))
-
-
-def corrected_misalignment(
-    rows, spaces, draws, rng, null: str = "sign_flip", centered: bool = False, runs=None
-) -> float:
-    """Misalignment less what aligned filters score on average; it may be negative.
-
-    Under alignment its expectation is zero: with `"sign_flip"` whatever the tails,
-    under the assumptions of `sign_flip_null`, and with `"gaussian"` for Gaussian
-    filters only. For misaligned Gaussian filters a positive bias remains, at most about
-    `d / (2 (n - d))` of the score.
-
-    Args:
-        rows: as in `sign_flip_null`, and so are `spaces`, `rng`, `centered` and `runs`.
-        draws: how many draws the mean is taken of.
-        null: `"sign_flip"` or `"gaussian"`. The latter takes the exact `sampling_floor`
-            and no draws if all eigenvalues are distinct, else the mean of `gaussian_null`.
-
-    Raises:
-        UsageError: if the null is unknown, and as `sign_flip_null`.
-
-    Example:
-        >>> corrected_misalignment([[3.0], [4.0]], [[1.0]], 2, np.random.default_rng(0))
-        0.0
-    """
-    if null not in ("sign_flip", "gaussian"):
-        raise UsageError(f'null must be "sign_flip" or "gaussian". Received: null={null!r}')
-    spaces = as_spaces(spaces)
-    if null == "sign_flip":
-        return sign_flip_test(rows, spaces, draws, rng, centered, runs).excess
-    observed = misalignment(spaces, filter_covariance(rows, centered))
-    if len(spaces.groups) == len(spaces.values):
-        return observed - sampling_floor(len(rows), len(spaces.values), centered)
-    return NullTest(observed, gaussian_null(len(rows), spaces, draws, rng, centered)).excess
-
-
-def random_basis_distribution(filter_cov, seeds, normalization: str = "m") -> np.ndarray:
-    """Misalignments of the filters with many random bases, float64, one for each seed.
-
-    Arguments and errors are those of `alignment.random_basis_misalignment`.
-
-    Example:
-        >>> random_basis_distribution([[1.0]], seeds=range(3)).tolist()
-        [0.0, 0.0, 0.0]
-    """
-    return np.array([random_basis_misalignment(filter_cov, int(s), normalization) for s in seeds])
+def _run_numbers(runs, num_filters):
+    """The runs as integers from zero, one per filter."""
+    names, numbers = np.unique(np.asarray(runs), return_inverse=True)
+    if np.shape(runs) != (num_filters,) or len(names) < 2:
+        raise UsageError(
+            f"runs must name the run of each of the {num_filters} filters, and at least two runs; "
+            f"pool more with --seeds. Received: shape={np.shape(runs)}, {len(names)} runs"
+        )
+    return numbers
 
 
 def _turn(coefficients, num, rng, of_run):
@@ -218,54 +200,13 @@ def _turn(coefficients, num, rng, of_run):
     return directions * (lengths / np.linalg.norm(directions, axis=1, keepdims=True))
 
 
-def _numbered(runs, num_filters):
-    """The runs as integers from zero, one per filter."""
-    names, numbers = np.unique(np.asarray(runs), return_inverse=True)
-    if np.shape(runs) != (num_filters,) or len(names) < 2:
-        raise UsageError(
-            f"runs must name the run of each of the {num_filters} filters, and at least two runs; "
-            f"pool more with --seeds. Received: shape={np.shape(runs)}, {len(names)} runs"
-        )
-    return numbers
-
-
-def sampling_floor_sd(num_filters: int, dim: int, centered: bool = False) -> float:
-    """Standard deviation of the misalignment `"m"` of aligned Gaussian filters.
-
-    Exact, under the conditions of `sampling_floor`, which is the mean. For many
-    filters it is about `sqrt(d (d - 1)) / n`.
-
-    Args:
-        num_filters: number of filters n, more than `dim`; at `n = d + 1` it is infinite.
-        dim: number of patch dimensions d.
-        centered: as in `filter_covariance`; the mean costs one filter.
-
-    Raises:
-        UsageError: as `sampling_floor`.
-
-    Example:
-        >>> round(sampling_floor_sd(num_filters=256, dim=27), 4)
-        0.1193
-        >>> sampling_floor_sd(num_filters=256, dim=1)  # one direction is always aligned
-        0.0
-
-    Reference:
-        With p = n - d + 2 and X_i = 1 / sqrt(1 - R_i^2), `X_1 X_2 = Y_1 Y_2 / (1 - r^2)`,
-        all three independent: Y_i^-2 is Beta(p/2, (d-2)/2) and r the correlation of two
-        Gaussian vectors in p dimensions, `E[1 / (1 - r^2)] = (p - 2) / (p - 3)`.
-    """
-    sampling_floor(num_filters, dim, centered)  # refuses too few filters
-    n = num_filters - bool(centered)
-    if dim == 1 or n == dim + 1:
-        return 0.0 if dim == 1 else math.inf
-    squared_mean = math.expm1(2 * _log_ratio((n - 1) / 2, (n - dim) / 2))  # E[X_1]^2 - 1
-    variance = (dim - 1) / (n - dim - 1) - squared_mean
-    log_product = 2 * _log_ratio((n - 1) / 2, (n - dim + 1) / 2) + math.log1p(1 / (n - dim - 1))
-    covariance = math.expm1(log_product) - squared_mean
-    return math.sqrt(dim * variance + dim * (dim - 1) * covariance)
-
-
-def gaussian_null(num_filters, spaces, draws, rng, centered: bool = False) -> np.ndarray:
+def gaussian_null(
+    num_filters: int,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    centered: bool = False,
+) -> np.ndarray:
     """Draws misalignments `"m"` of aligned Gaussian filters, also for repeated eigenvalues.
 
     Their mean is then above `sampling_floor`, because unequal sample variances within
@@ -304,85 +245,23 @@ def gaussian_null(num_filters, spaces, draws, rng, centered: bool = False) -> np
     return np.concatenate(scores)
 
 
-def misalignments(rotated, groups) -> np.ndarray:
-    """Misalignments `"m"` of many filter covariances given in the eigenbasis of the data.
+def random_basis_distribution(
+    filter_cov: ArrayLike, seeds: Iterable[int], normalization: str = "m"
+) -> np.ndarray:
+    """Misalignments of the filters with many random bases, float64, one for each seed.
 
-    Args:
-        rotated: float64 array `(num, d, d)`, symmetric, `V' B V` as of `in_eigenbasis`.
-        groups: as in `Eigenspaces`.
-
-    Returns:
-        A float64 array `(num,)`, `alignment.misalignment` of each; infinite where a
-        matrix has no inverse.
+    Arguments and errors are those of `alignment.random_basis_misalignment`.
 
     Example:
-        >>> misalignments(np.array([[[5.0, 3.0], [3.0, 5.0]]]), [slice(0, 1), slice(1, 2)])
-        array([0.5])
+        >>> random_basis_distribution([[1.0]], seeds=range(3)).tolist()
+        [0.0, 0.0, 0.0]
     """
-    variances = np.diagonal(rotated, axis1=1, axis2=2)
-    scale = np.sqrt(np.where(variances > 0, variances, 1.0))
-    values, vectors = np.linalg.eigh(rotated / (scale[:, :, None] * scale[:, None, :]))
-    invertible = values[:, 0] > _RANK_TOLERANCE
-    values = np.where(invertible[:, None], values, 1.0)
-    precisions = (vectors**2 / values[:, None, :]).sum(axis=2) / scale**2
-    starts = [group.start for group in groups]
-    products = np.add.reduceat(variances, starts, axis=1)
-    products = products * np.add.reduceat(precisions, starts, axis=1)
-    scores = np.sqrt(np.maximum(products, 0)).sum(axis=1) - rotated.shape[1]
-    return np.where(invertible, np.maximum(scores, 0), np.inf)
-
-
-def as_spaces(spaces) -> Eigenspaces:
-    """Returns `Eigenspaces` as they are, or those of a covariance `(d, d)`.
-
-    Example:
-        >>> as_spaces([[4.0]]).values.tolist()
-        [4.0]
-    """
-    return spaces if isinstance(spaces, Eigenspaces) else eigenspaces(spaces)
-
-
-def chunks(draws, entries, rng):
-    """Yields numbers of draws that add up to `draws`, few enough for arrays of `entries` each.
-
-    Raises:
-        UsageError: if `draws` is no positive integer or `rng` no `np.random.Generator`.
-
-    Example:
-        >>> list(chunks(5, 2**19, np.random.default_rng(0)))
-        [2, 2, 1]
-    """
-    if not isinstance(draws, (int, np.integer)) or draws < 1:
-        raise UsageError(f"draws must be a positive integer. Received: draws={draws!r}")
-    check_generator(rng)
-    step = max(1, _CHUNK_ENTRIES // entries)
-    return (min(step, draws - start) for start in range(0, draws, step))
-
-
-def check_generator(rng):
-    """Refuses what is no generator, such as a seed."""
-    if not isinstance(rng, np.random.Generator):
-        raise UsageError(
-            "rng must be a np.random.Generator, such as np.random.default_rng(seed). "
-            f"Received: {type(rng).__name__}"
-        )
-
-
-def _log_ratio(x, y):
-    """`log` of `Gamma(x + 1/2) / Gamma(x)` over the same at y < x, exact also if both are large."""
-    if y < 20:
-        return math.lgamma(x + 0.5) - math.lgamma(x) - math.lgamma(y + 0.5) + math.lgamma(y)
-    return math.log1p((x - y) / y) / 2 + _half_step_tail(x) - _half_step_tail(y)
-
-
-def _half_step_tail(x):
-    """`log(Gamma(x + 1/2) / Gamma(x)) - log(x) / 2` by its asymptotic series, for x >= 20."""
-    return -(1 / 8 - (1 / 192 - (1 / 640 - 17 / 14336 / x**2) / x**2) / x**2) / x
+    return np.array([random_basis_misalignment(filter_cov, int(s), normalization) for s in seeds])
 
 
 @dataclasses.dataclass(frozen=True)
 class TrajectoryTest:
-    """Scores along the way beside their draws under a null; large scores speak against it.
+    """Scores at several steps, and draws of them under a null hypothesis.
 
     Args:
         observed: float64 array `(k,)`, a score for each step.
@@ -420,45 +299,12 @@ class TrajectoryTest:
         largest = excess.max(axis=1)
         return NullTest(float(largest[0]), largest[1:]).p_value
 
-    def quantiles(self, probabilities=(0.025, 0.975)) -> np.ndarray:
+    def quantiles(self, probabilities: Sequence[float] = (0.025, 0.975)) -> np.ndarray:
         """Quantiles of the draws at each step, float64 `(len(probabilities), k)`."""
         return np.quantile(self.draws, probabilities, axis=0)
 
 
-def run_moments(rows) -> np.ndarray:
-    """Returns the uncentred second moments of the filters of each run.
-
-    Args:
-        rows: array `(..., n, d)`, one filter per row.
-
-    Returns:
-        A float64 array `(..., d, d)`.
-
-    Example:
-        >>> run_moments([[1.0, 0.0], [0.0, 2.0]]).tolist()
-        [[0.5, 0.0], [0.0, 2.0]]
-    """
-    rows = np.asarray(rows, dtype=np.float64)
-    return np.swapaxes(rows, -1, -2) @ rows / rows.shape[-2]
-
-
-def axis_misalignments(moments) -> np.ndarray:
-    """Misalignments `"m"` of many second moments with the axes in which they are given.
-
-    Args:
-        moments: float64 array `(num, d, d)`, symmetric; each axis is an eigenspace by itself.
-
-    Returns:
-        A float64 array `(num,)`, infinite where a matrix has no inverse.
-
-    Example:
-        >>> axis_misalignments(np.array([[[5.0, 3.0], [3.0, 5.0]]])).tolist()
-        [0.5]
-    """
-    return misalignments(moments, [slice(i, i + 1) for i in range(moments.shape[-1])])
-
-
-def run_flip_test(moments, draws, rng) -> TrajectoryTest:
+def run_flip_test(moments: np.ndarray, draws: int, rng: np.random.Generator) -> TrajectoryTest:
     """Tests whether the pooled filters of several runs are aligned with a basis at every step.
 
     In each draw all filters of a run are flipped alike along each direction of the
@@ -491,6 +337,93 @@ def run_flip_test(moments, draws, rng) -> TrajectoryTest:
     for num in chunks(draws, runs * dim * dim, rng):
         flips = 1.0 - 2.0 * rng.integers(0, 2, (dim, num, runs))
         turned = (flips[:, None] * flips) @ by_entry  # (dim, dim, num, steps)
-        own = axis_misalignments(turned.transpose(2, 3, 0, 1).reshape(-1, dim, dim))
-        scores.append(own.reshape(num, steps))
+        turned = turned.transpose(2, 3, 0, 1).reshape(-1, dim, dim)
+        scores.append(axis_misalignments(turned).reshape(num, steps))
     return TrajectoryTest(axis_misalignments(moments.sum(axis=0)), np.concatenate(scores))
+
+
+def run_moments(rows: ArrayLike) -> np.ndarray:
+    """Returns the uncentred second moments of the filters of each run.
+
+    Args:
+        rows: array `(..., n, d)`, one filter per row.
+
+    Returns:
+        A float64 array `(..., d, d)`.
+
+    Example:
+        >>> run_moments([[1.0, 0.0], [0.0, 2.0]]).tolist()
+        [[0.5, 0.0], [0.0, 2.0]]
+    """
+    rows = np.asarray(rows, dtype=np.float64)
+    return np.swapaxes(rows, -1, -2) @ rows / rows.shape[-2]
+
+
+def axis_misalignments(moments: np.ndarray) -> np.ndarray:
+    """Misalignments `"m"` of many second moments with the axes in which they are given.
+
+    Args:
+        moments: float64 array `(num, d, d)`, symmetric; each axis is an eigenspace by itself.
+
+    Returns:
+        A float64 array `(num,)`, infinite where a matrix has no inverse.
+
+    Example:
+        >>> axis_misalignments(np.array([[[5.0, 3.0], [3.0, 5.0]]])).tolist()
+        [0.5]
+    """
+    return misalignments(moments, [slice(i, i + 1) for i in range(moments.shape[-1])])
+
+
+def misalignments(rotated: np.ndarray, groups: Sequence[slice]) -> np.ndarray:
+    """Misalignments `"m"` of many filter covariances given in the eigenbasis of the data.
+
+    Args:
+        rotated: float64 array `(num, d, d)`, symmetric, `V' B V` as of `in_eigenbasis`.
+        groups: as in `Eigenspaces`.
+
+    Returns:
+        A float64 array `(num,)`, `alignment.misalignment` of each; infinite where a
+        matrix has no inverse.
+
+    Example:
+        >>> misalignments(np.array([[[5.0, 3.0], [3.0, 5.0]]]), [slice(0, 1), slice(1, 2)])
+        array([0.5])
+    """
+    variances = np.diagonal(rotated, axis1=1, axis2=2)
+    scale = np.sqrt(np.where(variances > 0, variances, 1.0))
+    values, vectors = np.linalg.eigh(rotated / (scale[:, :, None] * scale[:, None, :]))
+    invertible = values[:, 0] > RANK_TOLERANCE
+    values = np.where(invertible[:, None], values, 1.0)
+    precisions = (vectors**2 / values[:, None, :]).sum(axis=2) / scale**2
+    starts = [group.start for group in groups]
+    products = np.add.reduceat(variances, starts, axis=1)
+    products = products * np.add.reduceat(precisions, starts, axis=1)
+    scores = np.sqrt(np.maximum(products, 0)).sum(axis=1) - rotated.shape[1]
+    return np.where(invertible, np.maximum(scores, 0), np.inf)
+
+
+def chunks(draws: int, entries: int, rng: np.random.Generator) -> Iterator[int]:
+    """Yields numbers of draws that add up to `draws`, few enough for arrays of `entries` each.
+
+    Raises:
+        UsageError: if `draws` is no positive integer or `rng` no `np.random.Generator`.
+
+    Example:
+        >>> list(chunks(5, 2**19, np.random.default_rng(0)))
+        [2, 2, 1]
+    """
+    if not isinstance(draws, (int, np.integer)) or draws < 1:
+        raise UsageError(f"draws must be a positive integer. Received: draws={draws!r}")
+    _check_generator(rng)
+    step = max(1, _CHUNK_ENTRIES // entries)
+    return (min(step, draws - start) for start in range(0, draws, step))
+
+
+def _check_generator(rng):
+    """Refuses what is no generator, such as a seed."""
+    if not isinstance(rng, np.random.Generator):
+        raise UsageError(
+            "rng must be a np.random.Generator, such as np.random.default_rng(seed). "
+            f"Received: {type(rng).__name__}"
+        )

@@ -1,12 +1,13 @@
 """How far two bases of eigenvectors, one of the filters and one of the data, are the same."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import random_basis
-from rl_keras.science.eigenspaces import Eigenspaces
 
 _ORTHONORMAL_TOLERANCE = 1e-6  # of an entry of `V' V`
 
@@ -26,7 +27,7 @@ class MatchedBasis:
     overlaps: np.ndarray
 
 
-def squared_overlaps(first, second) -> np.ndarray:
+def squared_overlaps(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     """Returns the squared inner products `(a_i' b_j)^2` of two orthonormal bases.
 
     Every row and every column adds up to 1; a random basis has the mean 1 / d.
@@ -48,10 +49,26 @@ def squared_overlaps(first, second) -> np.ndarray:
     Reference:
         Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 3.
     """
-    return (_basis(first, "first").T @ _basis(second, "second", len(first))) ** 2
+    return (_basis(first, "first").T @ _basis(second, "second", np.shape(first)[0])) ** 2
 
 
-def matched(first, second) -> MatchedBasis:
+def _basis(vectors, name, dim=None):
+    vectors = np.asarray(vectors, dtype=np.float64)
+    if vectors.ndim != 2 or not vectors.size or vectors.shape != (dim or len(vectors),) * 2:
+        raise UsageError(
+            f"{name} must be a basis (d, d), one vector per column, and both of one dimension. "
+            f"Received: {name} of shape {vectors.shape}"
+        )
+    excess = np.abs(vectors.T @ vectors - np.eye(len(vectors))).max()
+    if not excess < _ORTHONORMAL_TOLERANCE:
+        raise UsageError(
+            f"{name} must have orthonormal columns; take the vectors of `eigenspaces`. "
+            f"Received: {name}' {name} differs from the identity by {excess:.1e}"
+        )
+    return vectors
+
+
+def matched(first: ArrayLike, second: ArrayLike) -> MatchedBasis:
     """Reorders and sign-flips the second basis to match the first as well as it can.
 
     The sum of the squared overlaps of matched vectors is the largest possible. Being
@@ -78,7 +95,7 @@ def matched(first, second) -> MatchedBasis:
     return MatchedBasis(vectors * np.where(products < 0, -1.0, 1.0), order, overlaps[rows, order])
 
 
-def matched_null(dim: int, seeds) -> np.ndarray:
+def matched_null(dim: int, seeds: Iterable[int]) -> np.ndarray:
     """Mean matched overlaps of random bases, float64, one for each seed (see `random_basis`).
 
     Example:
@@ -87,69 +104,3 @@ def matched_null(dim: int, seeds) -> np.ndarray:
     """
     fixed = np.eye(dim)
     return np.array([matched(fixed, random_basis(dim, int(s))).overlaps.mean() for s in seeds])
-
-
-def block_overlaps(first: Eigenspaces, second: Eigenspaces) -> np.ndarray:
-    """Overlap of eigenspaces, `tr(P_i Q_j) / min(d_i, e_j)` with projectors P_i and Q_j.
-
-    It is 1 if the smaller eigenspace lies in the larger, as several eigenspaces of the
-    data may lie in one of the filters, and 0 if they are orthogonal. It does not
-    depend on the choice of eigenvectors. Compare with `null_block_overlaps`.
-
-    Args:
-        first: `Eigenspaces` of dimensions d_1, ..., d_r.
-        second: `Eigenspaces` of dimensions e_1, ..., e_s, which add up to the same.
-
-    Returns:
-        A float64 array `(r, s)` in `[0, 1]`.
-
-    Raises:
-        UsageError: as `squared_overlaps`.
-
-    Example:
-        >>> basis = np.eye(3)
-        >>> plane = Eigenspaces(np.array([2, 2, 1]), basis, (slice(0, 2), slice(2, 3)))
-        >>> lines = Eigenspaces(np.array([3, 2, 1]), basis, (slice(0, 1), slice(1, 2), slice(2, 3)))
-        >>> block_overlaps(plane, lines).tolist()
-        [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-
-    Reference:
-        Maennel et al., NeurIPS 2020, arXiv 2006.10455, Section 2, on aligned matrices.
-    """
-    overlaps = squared_overlaps(first.vectors, second.vectors)
-    overlaps = np.add.reduceat(overlaps, [group.start for group in first.groups], axis=0)
-    overlaps = np.add.reduceat(overlaps, [group.start for group in second.groups], axis=1)
-    return np.minimum(overlaps / np.minimum.outer(_sizes(first), _sizes(second)), 1)
-
-
-def null_block_overlaps(first: Eigenspaces, second: Eigenspaces) -> np.ndarray:
-    """Expectation of `block_overlaps` if one basis is uniformly random: `max(d_i, e_j) / d`.
-
-    For distinct eigenvalues all are 1 / d.
-
-    Example:
-        >>> space = Eigenspaces(np.ones(2), np.eye(2), (slice(0, 2),))
-        >>> null_block_overlaps(space, space).tolist()  # all of space, nothing to miss
-        [[1.0]]
-    """
-    return np.maximum.outer(_sizes(first), _sizes(second)) / len(first.vectors)
-
-
-def _sizes(spaces):
-    return np.array([group.stop - group.start for group in spaces.groups], dtype=np.float64)
-
-
-def _basis(vectors, name, dim=None):
-    vectors = np.asarray(vectors, dtype=np.float64)
-    if vectors.ndim != 2 or not vectors.size or vectors.shape != (dim or len(vectors),) * 2:
-        raise UsageError(
-            f"{name} must be a basis (d, d), one vector per column, and both of one dimension. "
-            f"Received: {name} of shape {vectors.shape}"
-        )
-    excess = np.abs(vectors.T @ vectors - np.eye(len(vectors))).max()
-    if not excess < _ORTHONORMAL_TOLERANCE:
-        raise UsageError(
-            f"{name} must have orthonormal columns; take the vectors of `eigenspaces`. "
-            f"Received: {name}' {name} differs from the identity by {excess:.1e}"
-        )
-    return vectors

@@ -1,8 +1,10 @@
 """Mean and covariance of the patches a layer sees, in one pass and without the patches."""
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
@@ -39,7 +41,12 @@ class PatchMoments:
         Maennel et al., NeurIPS 2020, arXiv 2006.10455, Proposition 1.
     """
 
-    def __init__(self, kernel_size=None, strides=1, padding="valid"):
+    def __init__(
+        self,
+        kernel_size: int | tuple[int, int] | None = None,
+        strides: int | tuple[int, int] = 1,
+        padding: str = "valid",
+    ):
         if padding not in ("valid", "same"):
             raise UsageError(f'padding must be "valid" or "same". Received: padding={padding!r}')
         self.kernel_size = None if kernel_size is None else _pair(kernel_size, "kernel_size")
@@ -47,10 +54,10 @@ class PatchMoments:
         self.padding = padding
         self._count = 0
         self._num_examples = 0
-        self._sum = None  # (kh, kw, c)
-        self._products = None  # (kh, kw, c, kh, kw, c), see `add_products`
+        self._sum: Any = None  # (kh, kw, c)
+        self._products: Any = None  # (kh, kw, c, kh, kw, c), see `_add_products`
 
-    def update(self, batch) -> "PatchMoments":
+    def update(self, batch: ArrayLike) -> "PatchMoments":
         """Adds all patches of a batch and returns the object itself.
 
         Args:
@@ -85,8 +92,8 @@ class PatchMoments:
             # With the image row first, consecutive rows of all images form one matrix.
             padded = np.zeros((rows, len(chunk), columns, channels))
             padded[top : top + height, :, left : left + width] = np.moveaxis(chunk, 0, 1)
-            add_sums(self._sum, padded, outputs, strides)
-            add_products(self._products, padded, outputs, strides)
+            _add_sums(self._sum, padded, outputs, strides)
+            _add_products(self._products, padded, outputs, strides)
             self._count += len(chunk) * math.prod(outputs)
         self._num_examples += len(images)
         return self
@@ -198,7 +205,7 @@ def _same_padding(size, kernel, stride):
     return total // 2, total - total // 2
 
 
-def add_sums(sums, padded, outputs, strides):
+def _add_sums(sums, padded, outputs, strides):
     """Adds every patch to `sums`.
 
     Args:
@@ -214,7 +221,7 @@ def add_sums(sums, padded, outputs, strides):
         sums[row, column] += image[rows, columns].sum(axis=(0, 1))
 
 
-def add_products(products, padded, outputs, strides):
+def _add_products(products, padded, outputs, strides):
     """Adds the outer product of every patch with itself to `products`.
 
     Kernel row `i` meets the image rows `i + stride * p`, where `p` counts output
@@ -235,7 +242,7 @@ def add_products(products, padded, outputs, strides):
     met = [lines[_span(i, outputs[0], stride)].reshape(-1, lines.shape[2]) for i in range(kh)]
     for num_columns, strips in _strips(outputs[1], strides[1], kw, channels):
         for below in range(kh):
-            grams = []
+            grams: list[np.ndarray] = []
             for i in range(kh - below):
                 if i < stride:
                     gram = _gram(met[i], met[i + below], strips)

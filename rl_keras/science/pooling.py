@@ -8,13 +8,16 @@ covariance scores a lower misalignment, real or not, and `sampling_floor` does n
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance, misalignment, sampling_floor
-from rl_keras.science.nulls import as_spaces, chunks, misalignments
+from rl_keras.science.eigenspaces import Eigenspaces, as_spaces
+from rl_keras.science.nulls import chunks, misalignments
 from rl_keras.science.transfer import TransferCurve, transfer_function
 
 
@@ -51,15 +54,15 @@ class PooledFilters:
 
 
 def pool_runs(
-    runs,
-    data_cov,
-    rng=None,
+    runs: Sequence[ArrayLike],
+    data_cov: ArrayLike | Eigenspaces,
+    rng: np.random.Generator | None = None,
     *,
     interval: str = "bootstrap",
     resamples: int = 1000,
     confidence: float = 0.95,
     centered: bool = False,
-    shrinkage=None,
+    shrinkage: str | float | None = None,
 ) -> PooledFilters:
     """Measures the filters of all runs together, with intervals over runs.
 
@@ -112,12 +115,8 @@ def pool_runs(
     curve, score = transfer_function(spaces, covariance), misalignment(spaces, covariance)
 
     coefficients = [run @ spaces.vectors for run in runs]
-    curves, scores = [], []
-    for weights in _weights(len(runs), rows.shape[1] ** 2, interval, resamples, rng):
-        rotated = shrunk(_covariances(coefficients, weights, centered), intensity)
-        curves.append(_transfer_values(rotated, spaces.groups))
-        scores.append(misalignments(rotated, spaces.groups))
-    curves, scores = np.concatenate(curves), np.concatenate(scores)
+    weights = _weights(len(runs), rows.shape[1] ** 2, interval, resamples, rng)
+    curves, scores = _resampled(coefficients, weights, spaces.groups, intensity, centered)
     curve_low, curve_high = _ends(interval, curves, curve.values, confidence)
     low = high = math.nan
     if np.isfinite(scores).all():
@@ -133,7 +132,7 @@ def pool_runs(
         misalignment=score,
         misalignment_low=float(np.maximum(low, 0)),
         misalignment_high=float(high),
-        floor=sampling_floor(*rows.shape, centered) if shrinkage is None else math.nan,
+        floor=sampling_floor(len(rows), rows.shape[1], centered) if shrinkage is None else math.nan,
         intensity=intensity,
     )
 
@@ -161,61 +160,7 @@ def _checked_runs(runs, centered, shrinkage):
     return runs
 
 
-def _weights(num_runs, entries, interval, resamples, rng):
-    """Yields how often each run is taken, arrays `(num, num_runs)`."""
-    if interval == "jackknife":
-        yield 1.0 - np.eye(num_runs)
-    else:
-        for num in chunks(resamples, entries, rng):
-            yield rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), num).astype(np.float64)
-
-
-def _covariances(runs, weights, centered):
-    """Covariances of weighted runs, `(num, d, d)`, as if filters were repeated."""
-    num = weights @ [float(len(rows)) for rows in runs]
-    products = np.array([rows.T @ rows for rows in runs])
-    covs = np.tensordot(weights, products, 1) / num[:, None, None]
-    if centered:
-        means = weights @ np.array([rows.sum(axis=0) for rows in runs]) / num[:, None]
-        covs -= means[:, :, None] * means[:, None, :]
-    return covs
-
-
-def _transfer_values(rotated, groups):
-    """`transfer_function` of many covariances in the eigenbasis of the data, `(num, d)`."""
-    variances = np.diagonal(rotated, axis1=1, axis2=2)
-    sizes = [group.stop - group.start for group in groups]
-    means = np.add.reduceat(variances, [group.start for group in groups], axis=1) / sizes
-    return np.sqrt(np.maximum(np.repeat(means, sizes, axis=1), 0))
-
-
-def _ends(interval, draws, estimate, confidence):
-    """Ends of an interval from bootstrap draws, or from values with one run left out each."""
-    if interval == "bootstrap":
-        return np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    num = len(draws)
-    error = np.sqrt((num - 1) * draws.var(axis=0))
-    half = special.stdtrit(num - 1, (1 + confidence) / 2) * error
-    return estimate - half, estimate + half
-
-
-def shrunk(covs, intensity: float) -> np.ndarray:
-    """Returns `(1 - intensity) S + intensity tr(S) / d I`; its trace is that of S.
-
-    Args:
-        covs: float64 array `(d, d)` or `(num, d, d)`, symmetric.
-        intensity: share of the identity, from 0 to 1.
-
-    Example:
-        >>> shrunk(np.diag([3.0, 1.0]), 0.5).tolist()
-        [[2.5, 0.0], [0.0, 1.5]]
-    """
-    dim = covs.shape[-1]
-    scale = np.trace(covs, axis1=-2, axis2=-1)[..., None, None] / dim
-    return (1 - intensity) * covs + intensity * scale * np.eye(dim)
-
-
-def shrinkage_intensity(rows, shrinkage) -> float:
+def shrinkage_intensity(rows: np.ndarray, shrinkage: str | float | None) -> float:
     """Returns the share of the identity that a choice of shrinkage means for these filters.
 
     `"ledoit_wolf"` estimates the share that brings the covariance nearest the true
@@ -253,3 +198,67 @@ def shrinkage_intensity(rows, shrinkage) -> float:
             f"Received: shrinkage={shrinkage!r}"
         )
     return float(shrinkage)
+
+
+def shrunk(covs: np.ndarray, intensity: float) -> np.ndarray:
+    """Returns `(1 - intensity) S + intensity tr(S) / d I`; its trace is that of S.
+
+    Args:
+        covs: float64 array `(d, d)` or `(num, d, d)`, symmetric.
+        intensity: share of the identity, from 0 to 1.
+
+    Example:
+        >>> shrunk(np.diag([3.0, 1.0]), 0.5).tolist()
+        [[2.5, 0.0], [0.0, 1.5]]
+    """
+    dim = covs.shape[-1]
+    scale = np.trace(covs, axis1=-2, axis2=-1)[..., None, None] / dim
+    return (1 - intensity) * covs + intensity * scale * np.eye(dim)
+
+
+def _weights(num_runs, entries, interval, resamples, rng):
+    """Yields how often each run is taken, arrays `(num, num_runs)`."""
+    if interval == "jackknife":
+        yield 1.0 - np.eye(num_runs)
+    else:
+        for num in chunks(resamples, entries, rng):
+            yield rng.multinomial(num_runs, np.full(num_runs, 1 / num_runs), num).astype(np.float64)
+
+
+def _resampled(coefficients, all_weights, groups, intensity, centered):
+    """Transfer functions and misalignments of the runs with each of the weights."""
+    curves, scores = [], []
+    for weights in all_weights:
+        rotated = shrunk(_covariances(coefficients, weights, centered), intensity)
+        curves.append(_transfer_values(rotated, groups))
+        scores.append(misalignments(rotated, groups))
+    return np.concatenate(curves), np.concatenate(scores)
+
+
+def _covariances(runs, weights, centered):
+    """Covariances of weighted runs, `(num, d, d)`, as if filters were repeated."""
+    num = weights @ [float(len(rows)) for rows in runs]
+    products = np.array([rows.T @ rows for rows in runs])
+    covs = np.tensordot(weights, products, 1) / num[:, None, None]
+    if centered:
+        means = weights @ np.array([rows.sum(axis=0) for rows in runs]) / num[:, None]
+        covs -= means[:, :, None] * means[:, None, :]
+    return covs
+
+
+def _transfer_values(rotated, groups):
+    """`transfer_function` of many covariances in the eigenbasis of the data, `(num, d)`."""
+    variances = np.diagonal(rotated, axis1=1, axis2=2)
+    sizes = [group.stop - group.start for group in groups]
+    means = np.add.reduceat(variances, [group.start for group in groups], axis=1) / sizes
+    return np.sqrt(np.maximum(np.repeat(means, sizes, axis=1), 0))
+
+
+def _ends(interval, draws, estimate, confidence):
+    """Ends of an interval from bootstrap draws, or from values with one run left out each."""
+    if interval == "bootstrap":
+        return np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    num = len(draws)
+    error = np.sqrt((num - 1) * draws.var(axis=0))
+    half = special.stdtrit(num - 1, (1 + confidence) / 2) * error
+    return estimate - half, estimate + half

@@ -1,29 +1,35 @@
-"""Energy profiles: how strong the filters are along each axis of the data, and whose shape that is.
+"""Energy profiles: how strong the filters are along each axis of the data, and why.
 
 A profile stands on the axes of the transfer function and is a `TransferCurve` itself. The
-curve of a linear network is fitted to it beside three simple rivals. Many curves that rise and
-fall agree well over 27 ordered axes, so a fit is read against its rivals and against two
-nulls. `rotation_test` asks whether the filters know the axes of the data at all; any smooth
-profile passes it, since profiles on random axes are noise. `hump_test` grants that the profile
-is one hump and asks whether it stands where the linear network has it: on axes spread like
-those of photographs, random humps of its own heights correlate with it by 0.95 in the median.
+curve of a linear network is fitted to it, and so are three simpler curves. Many curves that
+rise and fall agree well over 27 ordered axes, so a good fit alone says little: it must be
+better than that of the simpler curves, and better than chance. There are two tests.
+`rotation_test` asks whether the filters know the axes of the data at all; any smooth
+profile passes it, since profiles on random axes are noise. `hump_test` takes for granted that
+the profile is one hump and asks whether it stands where the linear network has it: on axes
+spread like those of photographs, random humps of the same heights correlate with the curve of
+the linear network by 0.95 in the median.
 """
 
 import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize
 
 from rl_keras.errors import UsageError
 from rl_keras.science.alignment import filter_covariance
-from rl_keras.science.nulls import NullTest, as_spaces, chunks
+from rl_keras.science.eigenspaces import Eigenspaces, as_spaces
+from rl_keras.science.nulls import NullTest, chunks
 from rl_keras.science.transfer import TransferCurve, transfer_function
 
 _PER_DECADE = 16  # points of the grid over the scale
 
 
-def energy_profile(rows, spaces, initial_rows=None) -> TransferCurve:
+def energy_profile(
+    rows: ArrayLike, spaces: ArrayLike | Eigenspaces, initial_rows: ArrayLike | None = None
+) -> TransferCurve:
     """Root mean square of the filters along each principal axis of the patches.
 
     `e_i^2 = mean_k (w_k . u_i)^2`: the transfer function of uncentred filters. The
@@ -60,7 +66,7 @@ def energy_profile(rows, spaces, initial_rows=None) -> TransferCurve:
     return transfer_function(spaces, filter_covariance(rows, require_full_rank=False))
 
 
-def linear_profile(sigma, scale: float) -> np.ndarray:
+def linear_profile(sigma: ArrayLike, scale: float) -> np.ndarray:
     """The profile of a linear network on random labels, up to a factor: `g_s(l)`.
 
     Gradient descent at the rate eta multiplies the error along an axis of variance l^2
@@ -90,52 +96,15 @@ def linear_profile(sigma, scale: float) -> np.ndarray:
     Reference:
         Chowers and Weiss, ICML 2023, arXiv 2206.02454, Theorems 4.2 and 4.3.
     """
-    sigma = checked_sigma(sigma)
+    sigma = _checked_sigma(sigma)
     if not scale >= 0:  # also NaN
         raise UsageError(f"scale must be zero or more. Received: scale={scale}")
     return -np.expm1(-scale * sigma**2) / sigma
 
 
-def checked_sigma(sigma) -> np.ndarray:
-    """Returns standard deviations `(d,)` as float64, or refuses what is not positive and finite.
-
-    Example:
-        >>> checked_sigma([2, 1]).tolist()
-        [2.0, 1.0]
-    """
-    sigma = np.asarray(sigma, dtype=np.float64)
-    if sigma.ndim != 1 or not sigma.size or not (np.isfinite(sigma) & (sigma > 0)).all():
-        raise UsageError(
-            "sigma must be positive and finite, (d,); leave out axes along which the data do not "
-            f"vary. Received: shape={sigma.shape}, least {sigma.min() if sigma.size else None}"
-        )
-    return sigma
-
-
-def checked_curve(curve: TransferCurve) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sigma and values of a profile, or refuses what no curve can be fitted to.
-
-    Example:
-        >>> checked_curve(TransferCurve([1, 1, 1], [1, 1, 1], [0, 0, 2]))[1].tolist()
-        [0.0, 0.0, 2.0]
-    """
-    sigma, values = checked_sigma(curve.sigma), np.asarray(curve.values, dtype=np.float64)
-    if values.shape != sigma.shape or len(sigma) < 3:
-        raise UsageError(
-            "A profile needs one value for each of at least three axes. "
-            f"Received: sigma {sigma.shape}, values {values.shape}"
-        )
-    if not np.isfinite(values).all() or values.min() < 0 or not values.any():
-        raise UsageError(
-            "A profile must be finite and not negative, and filters that never changed have none. "
-            f"Received: from {values.min()} to {values.max()}"
-        )
-    return sigma, values
-
-
 @dataclasses.dataclass(frozen=True)
 class ProfileFit:
-    """A curve with its best amplitude beside an observed profile.
+    """A curve that was scaled to fit an observed profile.
 
     Args:
         values: float64 array `(d,)`, the curve in the unit of the profile.
@@ -176,7 +145,7 @@ def fit_linear_profile(curve: TransferCurve) -> ProfileFit:
         Chowers and Weiss, ICML 2023, arXiv 2206.02454, Section 5, who keep the step t of
         the highest correlation.
     """
-    sigma, values = checked_curve(curve)
+    sigma, values = _checked_curve(curve)
     scales, shapes = _grid(sigma)
     best = int((shapes @ values).argmax())
     if best in (0, len(scales) - 1):
@@ -188,13 +157,14 @@ def fit_linear_profile(curve: TransferCurve) -> ProfileFit:
 
     middle, step = math.log(scales[best]), math.log(10) / _PER_DECADE
     bounds = (middle - step, middle + step)
-    found = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-9})
-    scale = math.exp(found.x)
+    options = {"xatol": 1e-9}
+    minimum = optimize.minimize_scalar(loss, bounds=bounds, method="bounded", options=options)
+    scale = math.exp(minimum.x)
     return _fit(linear_profile(sigma, scale), values, scale)
 
 
 def compare_profiles(curve: TransferCurve) -> dict[str, ProfileFit]:
-    """Fits the linear network and its three dull rivals to a profile.
+    """Fits the linear network and three simpler curves to a profile.
 
     Args:
         curve: as in `fit_linear_profile`, and so are the errors.
@@ -212,39 +182,13 @@ def compare_profiles(curve: TransferCurve) -> dict[str, ProfileFit]:
         The linear network: Chowers and Weiss, ICML 2023, arXiv 2206.02454. Constant is
         an untrained layer, inverse a whitening one.
     """
-    sigma, values = checked_curve(curve)
+    sigma, values = _checked_curve(curve)
     return {
         "linear_network": fit_linear_profile(curve),
         "proportional": _fit(sigma, values, 0.0),
         "constant": _fit(np.ones_like(sigma), values, math.nan),
         "inverse": _fit(1 / sigma, values, math.inf),
     }
-
-
-def grid_correlations(profiles, sigma) -> np.ndarray:
-    """Correlation of many profiles with the linear network, each at its best grid scale.
-
-    `fit_linear_profile` without refinement, the statistic of the tests in `profile_nulls`.
-
-    Args:
-        profiles: float64 array `(num, d)`.
-        sigma: as in `linear_profile`, and so are the errors.
-
-    Returns:
-        A float64 array `(num,)`, Pearson's correlations; 0 for a constant profile.
-
-    Example:
-        >>> grid_correlations(np.array([[1.0, 2.0, 4.0]]), [4.0, 2.0, 1.0]).round(6).tolist()
-        [1.0]
-    """
-    _, shapes = _grid(checked_sigma(sigma))
-    best = shapes[(profiles @ shapes.T).argmax(axis=1)]
-    best = best - best.mean(axis=1, keepdims=True)
-    centered = profiles - profiles.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(best, axis=1) * np.linalg.norm(centered, axis=1)
-    varies = np.ptp(profiles, axis=1) > 1e-12 * np.abs(profiles).max(axis=1)
-    products = (best * centered).sum(axis=1)
-    return np.divide(products, norms, out=np.zeros(len(profiles)), where=varies)
 
 
 def _grid(sigma):
@@ -266,7 +210,33 @@ def _fit(shape, values, scale, at_edge=False):
     return ProfileFit(fitted, cosine, correlation, float(scale), at_edge)
 
 
-def hump_test(curve: TransferCurve, draws, rng) -> NullTest:
+def grid_correlations(profiles: np.ndarray, sigma: ArrayLike) -> np.ndarray:
+    """Correlation of many profiles with the linear network, each at its best grid scale.
+
+    `fit_linear_profile` without refinement: the statistic of `hump_test` and `rotation_test`.
+
+    Args:
+        profiles: float64 array `(num, d)`.
+        sigma: as in `linear_profile`, and so are the errors.
+
+    Returns:
+        A float64 array `(num,)`, Pearson's correlations; 0 for a constant profile.
+
+    Example:
+        >>> grid_correlations(np.array([[1.0, 2.0, 4.0]]), [4.0, 2.0, 1.0]).round(6).tolist()
+        [1.0]
+    """
+    _, shapes = _grid(_checked_sigma(sigma))
+    best = shapes[(profiles @ shapes.T).argmax(axis=1)]
+    best = best - best.mean(axis=1, keepdims=True)
+    centered = profiles - profiles.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(best, axis=1) * np.linalg.norm(centered, axis=1)
+    varies = np.ptp(profiles, axis=1) > 1e-12 * np.abs(profiles).max(axis=1)
+    products = (best * centered).sum(axis=1)
+    return np.divide(products, norms, out=np.zeros(len(profiles)), where=varies)
+
+
+def hump_test(curve: TransferCurve, draws: int, rng: np.random.Generator) -> NullTest:
     """Tests the fit of the linear network against other humps of the same heights.
 
     A draw keeps the values and deals them out anew: the largest to a uniformly drawn
@@ -295,7 +265,7 @@ def hump_test(curve: TransferCurve, draws, rng) -> NullTest:
         The profile: Chowers and Weiss, ICML 2023, arXiv 2206.02454, Section 5. The null
         is ours.
     """
-    sigma, values = checked_curve(curve)
+    sigma, values = _checked_curve(curve)
     observed = grid_correlations(values[None], sigma)[0]
     scores = [
         grid_correlations(humps(values, num, rng), sigma) for num in chunks(draws, len(values), rng)
@@ -303,7 +273,7 @@ def hump_test(curve: TransferCurve, draws, rng) -> NullTest:
     return NullTest(float(observed), np.concatenate(scores))
 
 
-def humps(values, num, rng) -> np.ndarray:
+def humps(values: np.ndarray, num: int, rng: np.random.Generator) -> np.ndarray:
     """Deals values out to random humps, float64 `(num, d)`, see `hump_test`.
 
     Example:
@@ -313,8 +283,8 @@ def humps(values, num, rng) -> np.ndarray:
     values = np.sort(np.asarray(values, dtype=np.float64))
     dim = len(values)
     peaks = rng.integers(0, dim, num)
-    places = rng.permuted(np.tile(np.arange(dim - 1), (num, 1)), axis=1)
-    is_left = places < peaks[:, None]
+    positions = rng.permuted(np.tile(np.arange(dim - 1), (num, 1)), axis=1)
+    is_left = positions < peaks[:, None]
     # Sorted by this key, the left ones ascend, the largest follows, the right ones descend.
     ranks = np.arange(1, dim)
     keys = np.where(is_left, ranks - dim, dim - ranks)
@@ -322,7 +292,13 @@ def humps(values, num, rng) -> np.ndarray:
     return values[np.argsort(keys, axis=1)]
 
 
-def rotation_test(rows, spaces, draws, rng, initial_rows=None) -> NullTest:
+def rotation_test(
+    rows: ArrayLike,
+    spaces: ArrayLike | Eigenspaces,
+    draws: int,
+    rng: np.random.Generator,
+    initial_rows: ArrayLike | None = None,
+) -> NullTest:
     """Tests the fit of the linear network against profiles of the filters on random axes.
 
     A draw takes a uniformly random orthonormal basis for the axes of the data and
@@ -330,7 +306,7 @@ def rotation_test(rows, spaces, draws, rng, initial_rows=None) -> NullTest:
     data get uniform p-values.
 
     Args:
-        rows: as in `profiles.energy_profile`, and so are `spaces` and `initial_rows`.
+        rows: as in `energy_profile`, and so are `spaces` and `initial_rows`.
         draws: how many.
         rng: `np.random.Generator`; it advances.
 
@@ -338,7 +314,7 @@ def rotation_test(rows, spaces, draws, rng, initial_rows=None) -> NullTest:
         A `NullTest` of the correlation `grid_correlations`.
 
     Raises:
-        UsageError: as `profiles.energy_profile` and `fit_linear_profile`, and if
+        UsageError: as `energy_profile` and `fit_linear_profile`, and if
             there are no draws or no generator.
 
     Example:
@@ -349,8 +325,10 @@ def rotation_test(rows, spaces, draws, rng, initial_rows=None) -> NullTest:
         Maennel et al., NeurIPS 2020, arXiv 2006.10455, Figure 2, for the random basis.
     """
     spaces = as_spaces(spaces)
-    sigma, values = checked_curve(energy_profile(rows, spaces, initial_rows))
-    rows = np.asarray(rows, dtype=np.float64) - (0 if initial_rows is None else initial_rows)
+    sigma, values = _checked_curve(energy_profile(rows, spaces, initial_rows))
+    rows = np.asarray(rows, dtype=np.float64) - (
+        0 if initial_rows is None else np.asarray(initial_rows)
+    )
     cov, dim = filter_covariance(rows, require_full_rank=False), len(sigma)
     starts = [group.start for group in spaces.groups]
     sizes = np.diff([*starts, dim])
@@ -362,3 +340,40 @@ def rotation_test(rows, spaces, draws, rng, initial_rows=None) -> NullTest:
         squares = np.repeat(np.add.reduceat(squares, starts, axis=1) / sizes, sizes, axis=1)
         scores.append(grid_correlations(np.sqrt(np.maximum(squares, 0)), sigma))
     return NullTest(float(grid_correlations(values[None], sigma)[0]), np.concatenate(scores))
+
+
+def _checked_curve(curve: TransferCurve) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sigma and values of a profile, or refuses what no curve can be fitted to.
+
+    Example:
+        >>> _checked_curve(TransferCurve([1, 1, 1], [1, 1, 1], [0, 0, 2]))[1].tolist()
+        [0.0, 0.0, 2.0]
+    """
+    sigma, values = _checked_sigma(curve.sigma), np.asarray(curve.values, dtype=np.float64)
+    if values.shape != sigma.shape or len(sigma) < 3:
+        raise UsageError(
+            "A profile needs one value for each of at least three axes. "
+            f"Received: sigma {sigma.shape}, values {values.shape}"
+        )
+    if not np.isfinite(values).all() or values.min() < 0 or not values.any():
+        raise UsageError(
+            "A profile must be finite and not negative, and filters that never changed have none. "
+            f"Received: from {values.min()} to {values.max()}"
+        )
+    return sigma, values
+
+
+def _checked_sigma(sigma) -> np.ndarray:
+    """Returns standard deviations `(d,)` as float64, or refuses what is not positive and finite.
+
+    Example:
+        >>> _checked_sigma([2, 1]).tolist()
+        [2.0, 1.0]
+    """
+    sigma = np.asarray(sigma, dtype=np.float64)
+    if sigma.ndim != 1 or not sigma.size or not (np.isfinite(sigma) & (sigma > 0)).all():
+        raise UsageError(
+            "sigma must be positive and finite, (d,); leave out axes along which the data do not "
+            f"vary. Received: shape={sigma.shape}, least {sigma.min() if sigma.size else None}"
+        )
+    return sigma

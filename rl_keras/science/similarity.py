@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 from rl_keras.science.nulls import NullTest, chunks
@@ -17,7 +18,13 @@ from rl_keras.science.nulls import NullTest, chunks
 _ROUNDING = 1e-12  # of what is left after subtraction
 
 
-def linear_cka(first, second, unbiased: bool = True, first_ids=None, second_ids=None) -> float:
+def linear_cka(
+    first: ArrayLike,
+    second: ArrayLike,
+    unbiased: bool = True,
+    first_ids: ArrayLike | None = None,
+    second_ids: ArrayLike | None = None,
+) -> float:
     """Linear centred kernel alignment of two layers on the same examples.
 
     `HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))` of the Gram matrices `K = X X'` and
@@ -47,7 +54,7 @@ def linear_cka(first, second, unbiased: bool = True, first_ids=None, second_ids=
         Kornblith et al., ICML 2019, arXiv 1905.00414; Song et al., JMLR 13 (2012), on
         HSIC_1; Nguyen et al., ICLR 2021, arXiv 2010.15327, on CKA with it.
     """
-    first, second = _pair(first, second, unbiased, first_ids, second_ids)
+    first, second = _centered(first, second, unbiased, first_ids, second_ids)
     return _ratio(*_hsics(first, second, unbiased))
 
 
@@ -72,12 +79,18 @@ class MinibatchCKA:
         self._sums = np.zeros(3)
         self._num_batches = 0
 
-    def update(self, first, second, first_ids=None, second_ids=None) -> "MinibatchCKA":
+    def update(
+        self,
+        first: ArrayLike,
+        second: ArrayLike,
+        first_ids: ArrayLike | None = None,
+        second_ids: ArrayLike | None = None,
+    ) -> "MinibatchCKA":
         """Adds a batch and returns the object itself; take batches of one size.
 
         Arguments and errors are those of `linear_cka`.
         """
-        first, second = _pair(first, second, True, first_ids, second_ids)
+        first, second = _centered(first, second, True, first_ids, second_ids)
         self._sums += _hsics(first, second, True)
         self._num_batches += 1
         return self
@@ -92,6 +105,18 @@ class MinibatchCKA:
         if not self._num_batches:
             raise UsageError("There are no batches yet; call `update`. Received: 0 batches")
         return _ratio(*self._sums)
+
+
+def _centered(first, second, unbiased, first_ids, second_ids):
+    """Both layers with their columns centred."""
+    layers = []
+    for layer in _checked_layers(first, second, 4 if unbiased else 2):
+        centered = layer - layer.mean(axis=0)
+        if np.abs(centered).max() <= _ROUNDING * np.abs(layer).max():
+            centered[:] = 0
+        layers.append(centered)
+    check_same_examples(len(layers[0]), first_ids, second_ids)
+    return layers
 
 
 def _hsics(first, second, unbiased):
@@ -127,60 +152,6 @@ def _ratio(both, first, second):
     return float(both / math.sqrt(first) / math.sqrt(second))
 
 
-def _pair(first, second, unbiased, first_ids, second_ids):
-    layers, least = [], 4 if unbiased else 2
-    for layer in (first, second):
-        layer = np.asarray(layer, dtype=np.float64)
-        if layer.ndim != 2 or not layer.size or not np.isfinite(layer).all():
-            raise UsageError(
-                "The outputs of a layer must be a finite matrix (num_examples, units). "
-                f"Received: shape={layer.shape}"
-            )
-        centered = layer - layer.mean(axis=0)
-        if np.abs(centered).max() <= _ROUNDING * np.abs(layer).max():
-            centered[:] = 0
-        layers.append(centered)
-    nums = [len(layer) for layer in layers]
-    if nums[0] != nums[1] or nums[0] < least:
-        raise UsageError(
-            f"Both layers must have seen the same examples, at least {least}. "
-            f"Received: {nums[0]} and {nums[1]} examples"
-        )
-    check_same_examples(nums[0], first_ids, second_ids)
-    return layers
-
-
-def check_same_examples(num: int, first_ids, second_ids) -> None:
-    """Refuses two lists of example ids that do not name the same examples in one order.
-
-    Args:
-        num: how many examples there are.
-        first_ids: array `(num,)`, or `None` for both, which checks nothing.
-        second_ids: array `(num,)`.
-
-    Raises:
-        UsageError: if there is one list only, or they differ.
-
-    Example:
-        >>> check_same_examples(2, ["a", "b"], ["a", "b"])
-    """
-    if first_ids is None and second_ids is None:
-        return
-    ids = [np.asarray(i) for i in (first_ids, second_ids)]
-    if any(i.shape != (num,) for i in ids):
-        raise UsageError(
-            f"first_ids and second_ids must name each of the {num} examples, or both be left out. "
-            f"Received: shapes {ids[0].shape} and {ids[1].shape}"
-        )
-    differ = np.flatnonzero(ids[0] != ids[1])
-    if differ.size:
-        row = differ[0]
-        raise UsageError(
-            "Rows must be the same examples in one order; sort both by id. "
-            f"Received: {ids[0][row].item()!r} and {ids[1][row].item()!r} in row {row}"
-        )
-
-
 @dataclasses.dataclass(frozen=True)
 class SubspaceMatch:
     """The largest sets of units of two layers that express each other.
@@ -197,7 +168,11 @@ class SubspaceMatch:
 
 
 def maximum_match(
-    first, second, tolerance: float, first_ids=None, second_ids=None
+    first: ArrayLike,
+    second: ArrayLike,
+    tolerance: float,
+    first_ids: ArrayLike | None = None,
+    second_ids: ArrayLike | None = None,
 ) -> SubspaceMatch:
     """Finds the maximum match of two layers.
 
@@ -230,14 +205,21 @@ def maximum_match(
     Reference:
         Wang et al., NeurIPS 2018, arXiv 1810.11750.
     """
-    first, second = _layers(first, second)
+    first, second = _checked_layers(first, second)
     check_same_examples(len(first), first_ids, second_ids)
     if not 0 < tolerance < 1:
         raise UsageError(f"tolerance must be between 0 and 1. Received: tolerance={tolerance}")
     return _match(_factor(first, second), first.shape[1], tolerance)
 
 
-def match_test(first, second, tolerance: float, draws, rng, null: str = "gaussian") -> NullTest:
+def match_test(
+    first: ArrayLike,
+    second: ArrayLike,
+    tolerance: float,
+    draws: int,
+    rng: np.random.Generator,
+    null: str = "gaussian",
+) -> NullTest:
     """Tests the similarity of two layers against unrelated ones of the same shapes.
 
     Args:
@@ -267,7 +249,7 @@ def match_test(first, second, tolerance: float, draws, rng, null: str = "gaussia
     if null not in ("gaussian", "shuffled"):
         raise UsageError(f'null must be "gaussian" or "shuffled". Received: null={null!r}')
     observed = maximum_match(first, second, tolerance).similarity
-    first, second = _layers(first, second)
+    first, second = _checked_layers(first, second)
     active = np.concatenate([first.any(axis=0), second.any(axis=0)])
     scores = []
     for num in chunks(draws, first.size + second.size, rng):
@@ -319,7 +301,8 @@ def _distances(vectors, others):
     return np.linalg.norm(vectors - basis @ (basis.T @ vectors), axis=0)
 
 
-def _layers(first, second):
+def _checked_layers(first, second, least=1):
+    """Both layers in float64, or refuses what is not on the same examples, at least so many."""
     layers = [np.asarray(layer, dtype=np.float64) for layer in (first, second)]
     for layer in layers:
         if layer.ndim != 2 or not layer.size or not np.isfinite(layer).all():
@@ -327,9 +310,44 @@ def _layers(first, second):
                 "The outputs of a layer must be a finite matrix (num_examples, units). "
                 f"Received: shape={layer.shape}"
             )
-    if len(layers[0]) != len(layers[1]):
+    nums = [len(layer) for layer in layers]
+    if nums[0] != nums[1] or nums[0] < least:
+        at_least = f", at least {least}" if least > 1 else ""
         raise UsageError(
-            "Both layers must have seen the same examples. "
-            f"Received: {len(layers[0])} and {len(layers[1])} examples"
+            f"Both layers must have seen the same examples{at_least}. "
+            f"Received: {nums[0]} and {nums[1]} examples"
         )
     return layers
+
+
+def check_same_examples(
+    num: int, first_ids: ArrayLike | None, second_ids: ArrayLike | None
+) -> None:
+    """Refuses two lists of example ids that do not name the same examples in one order.
+
+    Args:
+        num: how many examples there are.
+        first_ids: array `(num,)`, or `None` for both, which checks nothing.
+        second_ids: array `(num,)`.
+
+    Raises:
+        UsageError: if there is one list only, or they differ.
+
+    Example:
+        >>> check_same_examples(2, ["a", "b"], ["a", "b"])
+    """
+    if first_ids is None and second_ids is None:
+        return
+    ids = [np.asarray(i) for i in (first_ids, second_ids)]
+    if any(i.shape != (num,) for i in ids):
+        raise UsageError(
+            f"first_ids and second_ids must name each of the {num} examples, or both be left out. "
+            f"Received: shapes {ids[0].shape} and {ids[1].shape}"
+        )
+    differ = np.flatnonzero(ids[0] != ids[1])
+    if differ.size:
+        row = differ[0]
+        raise UsageError(
+            "Rows must be the same examples in one order; sort both by id. "
+            f"Received: {ids[0][row].item()!r} and {ids[1][row].item()!r} in row {row}"
+        )

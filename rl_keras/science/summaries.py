@@ -1,9 +1,10 @@
-"""Numbers that sum up: means over runs with their intervals, and learning curves."""
+"""Means over runs with their intervals, and two numbers that sum up a learning curve."""
 
 import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from rl_keras.errors import UsageError
@@ -19,7 +20,7 @@ class Interval:
     num: int
 
 
-def mean_interval(values, confidence: float = 0.95) -> Interval:
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Returns the mean of independent runs and its Student t interval.
 
     Args:
@@ -61,7 +62,7 @@ def mean_interval(values, confidence: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, num)
 
 
-def first_step_reaching(steps, values, threshold: float) -> int | None:
+def first_step_reaching(steps: ArrayLike, values: ArrayLike, threshold: float) -> int | None:
     """Returns the first measured step whose value is at or above the threshold.
 
     Args:
@@ -84,7 +85,7 @@ def first_step_reaching(steps, values, threshold: float) -> int | None:
     return int(steps[reached[0]]) if reached.size else None
 
 
-def area_under_curve(steps, values) -> float:
+def area_under_curve(steps: ArrayLike, values: ArrayLike) -> float:
     """Returns the mean height of a curve between its first and last step.
 
     The curve is linear between measurements (trapezoidal rule), so uneven steps

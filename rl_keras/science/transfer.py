@@ -3,8 +3,9 @@
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from rl_keras.science.eigenspaces import in_eigenbasis
+from rl_keras.science.eigenspaces import Eigenspaces, in_eigenbasis
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TransferCurve:
     values: np.ndarray
 
 
-def transfer_function(data_cov, filter_cov) -> TransferCurve:
+def transfer_function(data_cov: ArrayLike | Eigenspaces, filter_cov: ArrayLike) -> TransferCurve:
     """Returns f: sigma_i -> sqrt(v_i' Sigma_w v_i) over the eigenvectors v_i of the data.
 
     Eigenvectors of a repeated eigenvalue are arbitrary, so there the value is the

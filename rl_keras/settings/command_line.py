@@ -2,33 +2,28 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
 from rl_keras.errors import UsageError
-from rl_keras.settings.experiment import (
-    ExperimentConfig,
-    Setting,
-    all_settings,
-    from_values,
-    to_values,
-)
+from rl_keras.settings import flagfiles
+from rl_keras.settings.experiment import ExperimentConfig, all_settings, from_values, to_values
+from rl_keras.settings.model import models_that_take
+from rl_keras.settings.setting import Setting, format_value
 
 
 def define_flags() -> flags.FlagValues:
     """Returns fresh flag values, one flag for each setting, plus `--help`."""
     values = flags.FlagValues()
     for setting in all_settings():
-        text = setting.help
-        if setting.choices:
-            text += f" Choices: {', '.join(setting.choices)}."
-        # Plain strings: our own conversion gives one kind of error text for every type.
-        # Booleans stay absl's, for --dry_run and --nodry_run.
+        # absl reads booleans, for --dry_run and --nodry_run, and hands on the text of all else:
+        # `convert` then words its errors alike for every type.
         if setting.type is bool:
-            flags.DEFINE_bool(setting.flag, setting.default, text, flag_values=values)
+            flags.DEFINE_bool(setting.flag, setting.default, setting.help, flag_values=values)
         else:
-            default = format_value(setting.default)
-            flags.DEFINE_string(setting.flag, default, text, flag_values=values)
+            text = format_value(setting.default)
+            flags.DEFINE_string(setting.flag, text, setting.help, flag_values=values)
     flags.DEFINE_bool("help", False, "Show this help.", flag_values=values)
     return values
 
@@ -43,8 +38,8 @@ def parse(arguments: Sequence[str]) -> tuple[ExperimentConfig, frozenset[str]]:
         The configuration, and the names of the flags that were given.
 
     Raises:
-        UsageError: for an unknown flag, an unreadable flagfile, a value of the
-            wrong type, or settings that contradict each other.
+        UsageError: for an unknown flag, an unreadable flagfile, a value of the wrong type or
+            out of range, or settings that contradict each other.
         SystemExit: after printing the help.
 
     Example:
@@ -54,13 +49,9 @@ def parse(arguments: Sequence[str]) -> tuple[ExperimentConfig, frozenset[str]]:
     """
     values = define_flags()
     try:
-        rest = values(["main.py", *arguments])[1:]
+        rest = values(["main.py", *flagfiles.expand(arguments)])[1:]
     except flags.Error as error:
         raise UsageError(f"{error} See --help for the flags.") from None
-    except UnicodeDecodeError:
-        raise UsageError("a --flagfile is not a text file.") from None
-    except RecursionError:
-        raise UsageError("a --flagfile includes itself.") from None
     if values.help:
         print_help()
         raise SystemExit(0)
@@ -71,17 +62,23 @@ def parse(arguments: Sequence[str]) -> tuple[ExperimentConfig, frozenset[str]]:
     return from_values(settings), given
 
 
-def convert(setting: Setting, value):
-    """Returns a flag's text as the type of its setting.
+def convert(setting: Setting, value: Any) -> Any:
+    """Returns the value of a flag, given its text or, read by absl already, a boolean.
 
     Raises:
         UsageError: naming the flag and the text received.
     """
     if setting.type is bool:
-        return value
+        return value if isinstance(value, bool) else _convert_switch(setting, value)
     if not setting.is_list:
         return _convert_item(setting, value)
     return tuple(_convert_item(setting, item.strip()) for item in value.split(",") if item.strip())
+
+
+def _convert_switch(setting, text):
+    if text not in ("true", "false"):
+        raise UsageError(f"--{setting.flag} takes true or false. Received: {text!r}")
+    return text == "true"
 
 
 def _convert_item(setting, text):
@@ -93,20 +90,6 @@ def _convert_item(setting, text):
         noun = {int: "whole number", float: "number"}[setting.item_type]
         many = f"{noun}s separated by commas" if setting.is_list else f"a {noun}"
         raise UsageError(f"--{setting.flag} takes {many}. Received: {text!r}") from None
-
-
-def format_value(value) -> str:
-    """Returns a setting as it stands in a flagfile.
-
-    Example:
-        >>> format_value((0, 1)), format_value(True), format_value(0.5)
-        ('0,1', 'true', '0.5')
-    """
-    if isinstance(value, tuple):
-        return ",".join(format_value(item) for item in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return repr(value) if isinstance(value, float) else str(value)
 
 
 def to_flagfile(config: ExperimentConfig) -> str:
@@ -123,7 +106,7 @@ def to_flagfile(config: ExperimentConfig) -> str:
 
 
 def print_help() -> None:
-    """Prints every flag with its default, section by section."""
+    """Prints every flag with its default and the values it takes, section by section."""
     out = sys.stdout.write
     out("python main.py --flagfile=flags/quickstart.cfg [--flag=value ...]\n")
     section = None
@@ -132,5 +115,17 @@ def print_help() -> None:
             section = setting.section
             out(f"\n{section}\n")
         default = format_value(setting.default) or "(empty)"
-        choices = f" [{'|'.join(setting.choices)}]" if setting.choices else ""
-        out(f"  --{setting.flag}={default}{choices}\n      {setting.help}\n")
+        out(f"  --{setting.flag}={default}{_values(setting)}{_models(setting)}\n")
+        out(f"      {setting.help}\n")
+
+
+def _values(setting):
+    if setting.choices:
+        return f" [{'|'.join(setting.choices)}]"
+    each = "each " if setting.is_list else ""
+    return f" [{each}{setting.range}]" if str(setting.range) else ""
+
+
+def _models(setting):
+    models = models_that_take(setting.name) if setting.section == "model" else ()
+    return f" ({', '.join(models)})" if models else ""

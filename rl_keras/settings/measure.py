@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rl_keras.settings.setting import setting
+from rl_keras.settings.setting import alone, setting
 
 
 @dataclass(frozen=True)
@@ -10,25 +10,27 @@ class MeasureConfig:
     """What is measured along the way, and when (in optimiser steps)."""
 
     alignment_layers: tuple[str, ...] = setting(
-        (), "Layers whose alignment is measured. Empty: the first; none: no layer."
+        (),
+        "Layers whose alignment is measured. Empty: the first; none: no layer.",
+        rules=(alone("none"),),
     )
     measure_schedule: str = setting(
         "linear",
         "Steps of alignment, activations and test accuracy.",
-        ("linear", "logarithmic"),
+        choices=("linear", "logarithmic"),
     )
-    measure_every: int = setting(20, "Linear schedule: steps between measurements.", minimum=1)
-    measure_points: int = setting(20, "Logarithmic schedule: number of measurements.", minimum=2)
-    probe_every: int = setting(20, "Steps between two readings of train accuracy.", minimum=1)
+    measure_every: int = setting(20, "Linear schedule: steps between measurements.", at_least=1)
+    measure_points: int = setting(20, "Logarithmic schedule: number of measurements.", at_least=2)
+    probe_every: int = setting(20, "Steps between two readings of train accuracy.", at_least=1)
     probe_examples: int = setting(
-        512, "Examples of each fixed probe set (train and test).", minimum=1
+        512, "Examples of each fixed probe set (train and test).", at_least=1
     )
     moment_examples: int = setting(
-        10_000, "Examples from which the data covariance is computed, at most.", minimum=2
+        10_000, "Examples from which the data covariance is computed, at most.", at_least=2
     )
     few_filters: bool = setting(
         False,
-        "Follow layers that have no more filters than input dimensions too. Their misalignment is "
+        "Also follow layers with no more filters than input dimensions. Their misalignment is "
         "undefined in a single run; the filters are kept, to be pooled over seeds.",
     )
     keep_filters: bool = setting(
@@ -36,13 +38,13 @@ class MeasureConfig:
         "Keep the filters of these layers at every measurement, to be pooled over seeds along the "
         "way: 4 bytes an entry, in the arrays and in the saved states.",
     )
-    random_bases: int = setting(20, "Random orthonormal bases to compare with.", minimum=1)
+    random_bases: int = setting(20, "Random orthonormal bases to compare with.", at_least=1)
     null_draws: int = setting(
         100,
         "Random flips of the filters along the axes of the data at each measurement: the band in "
         "which aligned filters lie, and a p-value. 0: none. 100 stands for none in layers with "
         "more than 100 input dimensions, where it takes seconds; any other number is drawn.",
-        minimum=0,
+        at_least=0,
     )
     group_eigenvalues: bool = setting(
         False,
@@ -65,7 +67,7 @@ class MeasureConfig:
         "Keep the outputs of each hidden layer, when a stage ends, on so many of the first test "
         "examples at most (of a convolution at one random position of each): 4 bytes an example "
         "and unit. 0: none.",
-        minimum=0,
+        at_least=0,
     )
     minimum_norm: bool = setting(
         False,

@@ -1,8 +1,8 @@
-"""What goes from upstream to downstream."""
+"""What is transferred from the upstream to the downstream stage."""
 
 from dataclasses import dataclass
 
-from rl_keras.settings.setting import setting
+from rl_keras.settings.setting import NO_REPETITION, NOT_EMPTY, alone, setting
 
 FIRST_LAYER_STARTS = ("scratch", "pretrained", "pretrained_unscaled", "covariance")
 STARTS = (*FIRST_LAYER_STARTS, "layerwise")
@@ -10,18 +10,24 @@ STARTS = (*FIRST_LAYER_STARTS, "layerwise")
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """What goes from upstream to downstream; the same for every start."""
+    """What is transferred from upstream to downstream; the same for every start."""
 
     starts: tuple[str, ...] = setting(
         FIRST_LAYER_STARTS,
         "Initial weights to compare downstream. none: no downstream stage at all.",
-        (*STARTS, "none"),
+        choices=(*STARTS, "none"),
+        rules=(NOT_EMPTY, NO_REPETITION, alone("none")),
     )
     transfer_layers: tuple[str, ...] = setting(
-        (), "Layers to transfer. Empty: the first; all: every one but the head."
+        (),
+        "Layers to transfer. Empty: the first; all: every one but the head.",
+        rules=(alone("all"),),
     )
     transfer_depths: tuple[int, ...] = setting(
-        (), "Transfer the first k layers with filters, once for each k, instead.", minimum=1
+        (),
+        "Transfer the first k layers with filters, once for each k, instead.",
+        at_least=1,
+        rules=(NO_REPETITION,),
     )
     transfer_biases: bool = setting(False, "Also transfer the biases of these layers.")
     transfer_normalization: bool = setting(

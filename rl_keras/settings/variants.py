@@ -1,23 +1,23 @@
 """Several experiments in one command: `--variants` of one, or the flagfiles of `--experiments`."""
 
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import PurePath
 
 from rl_keras.errors import UsageError
 from rl_keras.settings.command_line import convert, format_value, parse
 from rl_keras.settings.experiment import ExperimentConfig, all_settings, from_values, to_values
+from rl_keras.settings.setting import PLAIN_NAME
 
-# What belongs to the command and not to one variant.
-_SHARED = frozenset(s.flag for s in all_settings() if s.section == "run")
-_OWN = {"experiment", "workdir", "experiments"}
-# What else may stand beside --experiments, and is passed on to each of them.
-_PASSED = {s.flag for s in all_settings() if s.section == "run"} - _OWN - {"variants", "figures"}
+_OF_THE_RUN = frozenset(s.flag for s in all_settings() if s.section == "run")
+# Of these each flagfile of --experiments has a value of its own, or they say which files to run.
+_NOT_PASSED_ON = {"experiment", "workdir", "experiments", "variants", "figures"}
+# These may be given beside --experiments and then hold for each flagfile.
+_PASSED_ON = (_OF_THE_RUN - _NOT_PASSED_ON) | {"data_dir", "download"}
 
 
 def variant_names(config: ExperimentConfig) -> tuple[str, ...]:
     """Returns the names of a configuration's variants, in order; empty without variants."""
-    return tuple(_parse(config.run.variants))
+    return tuple(_read_variants(config.run.variants))
 
 
 def expand(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
@@ -32,24 +32,24 @@ def expand(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
             twice, or the settings of a variant contradict each other.
 
     Example:
-        >>> run = RunConfig(workdir="w", variants="a: filters=8; b: filters=16")
-        >>> {k: (v.run.workdir, v.model.filters) for k, v in expand(ExperimentConfig(run)).items()}
+        >>> config = from_values({"workdir": "w", "variants": "a: filters=8; b: filters=16"})
+        >>> {name: (v.run.workdir, v.model.filters) for name, v in expand(config).items()}
         {'a': ('w/a', 8), 'b': ('w/b', 16)}
     """
-    overrides = _parse(config.run.variants)
-    if not overrides:
+    changes = _read_variants(config.run.variants)
+    if not changes:
         return {"": config}
-    known = {setting.flag: setting for setting in all_settings()}
+    settings = {setting.flag: setting for setting in all_settings()}
     expanded = {}
-    for name, settings in overrides.items():
+    for name, texts in changes.items():
         values = to_values(config)
-        for flag, text in settings.items():
-            if flag not in known or flag in _SHARED:
+        for flag, text in texts.items():
+            if flag not in settings or flag in _OF_THE_RUN:
                 raise UsageError(
                     "--variants may set the flags of data, model, stages, transfer and "
                     f"measurement. Received: {flag!r} in variant {name!r}"
                 )
-            values[flag] = _convert(known[flag], text)
+            values[flag] = convert(settings[flag], text)
         values |= {
             "variants": "",
             "experiment": f"{config.run.experiment}-{name}",
@@ -63,68 +63,58 @@ def expand(config: ExperimentConfig) -> dict[str, ExperimentConfig]:
     return expanded
 
 
-def _convert(setting, text):
-    if setting.type is not bool:
-        return convert(setting, text)
-    if text not in ("true", "false"):
-        raise UsageError(f"--{setting.flag} takes true or false. Received: {text!r}")
-    return text == "true"
-
-
-def _parse(text) -> dict[str, dict[str, str]]:
+def _read_variants(text) -> dict[str, dict[str, str]]:
+    """Returns the text of each flag of each variant."""
     variants: dict[str, dict[str, str]] = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):
-        name, colon, rest = part.partition(":")
+        name, colon, flags = part.partition(":")
         name = name.strip()
-        if not colon or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        if not colon or not PLAIN_NAME.holds(name):
             raise UsageError(
                 "--variants takes 'NAME: flag=value flag=value; NAME: flag=value'. "
                 f"Received: {part!r}"
             )
         if name in variants:
             raise UsageError(f"--variants must not repeat a name. Received: {name}")
-        variants[name] = _settings(name, rest.split())
+        variants[name] = _read_flags(name, flags.split())
     return variants
 
 
-def _settings(name, words: Iterable[str]):
-    settings = {}
+def _read_flags(variant, words):
+    texts: dict[str, str] = {}
     for word in words:
         flag, equals, value = word.partition("=")
         flag = flag.removeprefix("--")
-        if not equals or flag in settings:
+        if not equals or flag in texts:
             raise UsageError(
-                f"--variants, variant {name!r}: settings are flag=value, each flag once. "
+                f"--variants, variant {variant!r}: settings are flag=value, each flag once. "
                 f"Received: {word!r}"
             )
-        settings[flag] = value
-    return settings
-
-
-_PASSED |= {"data_dir", "download"}
+        texts[flag] = value
+    return texts
 
 
 def expand_flagfiles(
     config: ExperimentConfig, given: Collection[str]
 ) -> dict[str, ExperimentConfig]:
-    """Returns the settings of each flagfile of a program, by the name of the file.
+    """Returns the settings of each flagfile of `--experiments`, by the name of the file.
 
     Args:
         config: its `--experiments` names the flagfiles, its `--workdir` the folder in which
             each gets a folder of its own.
-        given: the flags that were given, of which those that change no result, the seeds
-            and the place of the data are passed on to each.
+        given: names of the flags that were given. Those that change no result, the seeds and
+            the folder of the data are passed on to each flagfile.
 
     Raises:
         UsageError: if another flag was given, two files have one name, or a flagfile
             is wrong.
 
     Example:
-        >>> run = RunConfig(workdir="w", experiments=("flags/fig20_right.cfg",))
-        >>> expand_flagfiles(ExperimentConfig(run), [])["fig20_right"].run.workdir
+        >>> config = from_values({"workdir": "w", "experiments": ("flags/fig20_right.cfg",)})
+        >>> expand_flagfiles(config, given=[])["fig20_right"].run.workdir
         'w/fig20_right'
     """
-    for flag in sorted(set(given) - _OWN - _PASSED):
+    for flag in sorted(set(given) - _PASSED_ON - {"experiment", "workdir", "experiments"}):
         raise UsageError(
             "beside --experiments only flags that change no result, --seeds, --data_dir and "
             f"--download may be given; the others stand in the flagfiles. Received: --{flag}"
@@ -135,7 +125,7 @@ def expand_flagfiles(
             "Received: --strategy=multi_worker"
         )
     values = to_values(config)
-    passed = [f"--{flag}={format_value(values[flag])}" for flag in sorted(_PASSED & set(given))]
+    passed = [f"--{flag}={format_value(values[flag])}" for flag in sorted(_PASSED_ON & set(given))]
     expanded: dict[str, ExperimentConfig] = {}
     for path in config.run.experiments:
         name = PurePath(path).stem

@@ -7,8 +7,8 @@ the file system, so that no machine's own clock matters.
 An object store has no links, no exclusive creation and no renaming. Under gs:// the lock is
 therefore Lamport's bakery: who wants the lock writes a ticket with a number above all that it
 sees, and waits until no ticket of a living process has a lower one. While it chooses the
-number it stands in the door, a ticket with number zero, so that nobody overtakes one who is
-about to show a low number. Beside the lock's path lie
+number it leaves a ticket with number zero (the "door"), so that nobody overtakes a process that
+is about to show a low number. Beside the lock's path lie
 
     PATH.00000000.TOKEN   its process is choosing a number
     PATH.00000012.TOKEN   its process waits, or holds the lock if no name sorts before
@@ -43,7 +43,7 @@ def hold(path: AnyPath, what: str, poll: float = 1.0) -> Iterator[None]:
     """Holds a lock during a `with` block; waits while another process holds it.
 
     Args:
-        path: the lock file; its folder is made.
+        path: the lock file, or under gs:// the beginning of the names of the tickets.
         what: what is locked, for the message that names the holder.
         poll: seconds between two attempts.
 
@@ -52,9 +52,18 @@ def hold(path: AnyPath, what: str, poll: float = 1.0) -> Iterator[None]:
         ...     pass
     """
     if isinstance(path, CloudPath):
-        with hold_ticket(path, what, poll, HEARTBEAT, STALE):
-            yield
-        return
+        lock = hold_ticket(path, what, poll, HEARTBEAT, STALE)
+    else:
+        lock = _hold_file(path, what, poll)
+    with lock:
+        yield
+
+
+# On a disk: a lock file.
+
+
+@contextlib.contextmanager
+def _hold_file(path: Path, what, poll):
     path.parent.mkdir(parents=True, exist_ok=True)
     token = uuid.uuid4().hex
     told = False
@@ -129,6 +138,9 @@ def _keep_alive(path, finished):
             os.utime(path)
 
 
+# In an object store: tickets.
+
+
 @contextlib.contextmanager
 def hold_ticket(
     path: CloudPath, what: str, poll: float, heartbeat: float, stale: float
@@ -165,14 +177,21 @@ def hold_ticket(
 
 
 class _Queue:
-    """The tickets of one lock, as one sees them who wants it."""
+    """The place of this process among those that want one lock.
+
+    Attributes:
+        ticket: path of its ticket.
+        door: path of ticket number zero, which exists while it chooses a number.
+        beat: path of its sign of life.
+        first, holder: the first ticket of another process that was read last, and what it says.
+    """
 
     def __init__(self, path, stale):
         self.path, self.stale = path, stale
         self.token = uuid.uuid4().hex
         self.ticket = self.door = self._name(0)
         self.beat = self._beat_of(self.door)
-        self.seen = self.holder = None
+        self.first = self.holder = None
 
     def enter(self):
         """Takes a number."""
@@ -199,10 +218,10 @@ class _Queue:
             first = tickets[0]
             if first == self.ticket:
                 return None
-            if first != self.seen:  # a ticket never changes, and to read one is slow
-                self.seen, self.holder = first, read_holder(first)
+            if first != self.first:  # a ticket never changes, and to read one is slow
+                self.first, self.holder = first, read_holder(first)
             if self.holder is None:
-                self.seen = None
+                self.first = None
             elif self._lives(first, self.holder):
                 return self.holder
             else:
@@ -210,8 +229,8 @@ class _Queue:
                 self._beat_of(first).unlink(missing_ok=True)
 
     def leave(self):
-        for own in (self.ticket, self.door, self.beat):
-            own.unlink(missing_ok=True)
+        for path in (self.ticket, self.door, self.beat):
+            path.unlink(missing_ok=True)
 
     def _tickets(self):
         return sorted(self.path.parent.glob(f"{self.path.name}.{'[0-9]' * 8}.*"))
@@ -244,8 +263,14 @@ def _keep_ticket_alive(beat, heartbeat, finished):
             beat.write_bytes(b"")
 
 
+# Of both: which process holds a lock, and whether it lives.
+
+
 def describe_process(process: int) -> dict:
-    """Returns what tells a process from all others, also those with its number before or after."""
+    """Returns what identifies a process: its host, its number and when it started.
+
+    A number alone does not, since the system gives it to another process later.
+    """
     return {
         "host": socket.gethostname(),
         "machine": _machine(),
@@ -255,7 +280,10 @@ def describe_process(process: int) -> dict:
 
 
 def read_holder(path: AnyPath) -> dict | None:
-    """Returns what stands in a lock, a stand-in for what makes no sense, `None` for no lock."""
+    """Returns what a lock says of its holder, `None` if there is no lock.
+
+    For a lock that cannot be understood it is a stand-in that counts as a process elsewhere.
+    """
     try:
         holder = json.loads(path.read_text())
         return holder if {"host", "machine", "process", "token"} <= set(holder) else _foreign()

@@ -8,14 +8,17 @@ The folder is a local one or lies under gs://. Every file is written whole (see
 stage is finished when `stages/STAGE/result.json` exists, which is written last.
 """
 
+import contextlib
 import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 
 import numpy as np
 
+import rl_keras
 from rl_keras.errors import UsageError
 from rl_keras.settings.experiment import (
     FORMAT,
@@ -31,6 +34,27 @@ FREE_SETTINGS = frozenset(s.flag for s in all_settings() if s.section == "run") 
     "data_dir",
     "download",
 }
+
+
+# The packages whose versions are recorded, each with the names of its builds on package indexes.
+_RECORDED = {
+    "tensorflow": ("tensorflow", "tensorflow-tpu", "tensorflow-cpu", "tf-nightly"),
+    "keras": ("keras", "keras-nightly"),
+    "numpy": ("numpy",),
+}
+
+
+def installed_versions() -> dict[str, str]:
+    """Returns the versions of rl_keras and of what it computes with, none of it imported.
+
+    A package that is not installed is left out.
+    """
+    versions = {"rl_keras": rl_keras.__version__}
+    for package, builds in _RECORDED.items():
+        for build in builds:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                versions.setdefault(package, metadata.version(build))
+    return versions
 
 
 @dataclass(frozen=True)
@@ -179,16 +203,24 @@ class RunDirectory:
                     f"or another --workdir. Received: --{flag}={new[flag]}"
                 )
 
-    def joined(self, config: ExperimentConfig) -> ExperimentConfig:
-        """Returns the configuration with the seeds that the folder holds already."""
+    def with_stored_seeds(self, config: ExperimentConfig) -> ExperimentConfig:
+        """Returns the configuration with the seeds of the run in the folder added to its own."""
         if not self.config_path.exists():
             return config
         seeds = {*self.read_config().run.seeds, *config.run.seeds}
         return replace(config, run=replace(config.run, seeds=tuple(sorted(seeds))))
 
     def claim(self, config: ExperimentConfig, flagfile: str) -> None:
-        """Writes the configuration, which makes the folder this run's own."""
-        document = {"format": FORMAT, "settings": to_values(config)}
+        """Writes the configuration, which makes the folder this run's own.
+
+        The versions beside it are those of the process that began or continued the run last;
+        nothing reads them, so a run may go on with others.
+        """
+        document = {
+            "format": FORMAT,
+            "settings": to_values(config),
+            "versions": installed_versions(),
+        }
         write_bytes(self.config_path, (json.dumps(document, indent=2) + "\n").encode())
         write_bytes(self.flagfile_path, flagfile.encode())
 
@@ -265,8 +297,8 @@ class RunDirectory:
         """Removes what killed processes have left: files half written, states of done stages."""
         stages = [self.stage_path(key) for key in stage_keys(self.read_config())]
         states = [stage / "checkpoints" for stage in stages]
-        for place in [self.path, self.path / "arrays", self.path / "labels", *stages, *states]:
-            for path in [*place.glob(".*.tmp"), *place.glob("step-*.npz")]:
+        for parent in [self.path, self.path / "arrays", self.path / "labels", *stages, *states]:
+            for path in [*parent.glob(".*.tmp"), *parent.glob("step-*.npz")]:
                 path.unlink(missing_ok=True)
 
     def read_metrics(self) -> list[dict]:

@@ -66,7 +66,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
             ax.yaxis.set_major_formatter("{x:g}")
             ax.minorticks_off()
             ax.legend(fontsize=6.5)
-        style.finish(figure, axes.flat, "Medians over turns; lines: least squares of logarithms.")
+        style.finish(figure, "Medians over turns; lines: least squares of logarithms.")
         figure.savefig(path)
 
 

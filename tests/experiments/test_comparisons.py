@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import main
 from rl_keras.experiments.devices import make_strategy
-from rl_keras.experiments.starts import layerwise_kernels
+from rl_keras.experiments.starts import StartContext, layerwise
 from rl_keras.experiments.training import Trainer, fresh_weights, learning_rate
 from rl_keras.settings.experiment import from_values
 from rl_keras.settings.stage import StageConfig
@@ -123,18 +123,16 @@ def test_drawn_layers_do_not_depend_on_how_many_follow():
     own, upstream, fresh = trainer()
     images = RNG.normal(size=(80, 5)).astype("float32")
     batches = [lambda: iter([images])] * 2
-    kernels = []
-    for layers in (["dense1"], ["dense1", "dense2"]):
-        kernels.append(
-            layerwise_kernels(
-                own,
-                layers,
-                upstream,
-                fresh,
-                *batches,
-                lambda path: np.random.default_rng(len(path)),
+    kernels = [
+        layerwise(
+            StartContext(
+                *(layers, [], fresh, upstream),
+                lambda purpose, path: np.random.default_rng(len(path)),
+                *(own, *batches),
             )
         )
+        for layers in (["dense1"], ["dense1", "dense2"])
+    ]
     assert set(kernels[1]) == {"dense1/kernel", "dense2/kernel"}
     np.testing.assert_array_equal(kernels[0]["dense1/kernel"], kernels[1]["dense1/kernel"])
     for path, kernel in kernels[1].items():
@@ -150,15 +148,14 @@ def test_drawn_filters_have_the_profile_of_the_trained_ones_on_the_new_inputs():
     kernel = RNG.normal(size=(5, 4000)).astype("float32") * np.array([[9], [1], [1], [1], [1]])
     upstream["dense1/kernel"] = kernel.astype("float32")
     images = RNG.normal(size=(4000, 5)).astype("float32") * scale
-    new = layerwise_kernels(
-        own,
-        ["dense1"],
-        upstream,
-        fresh,
-        lambda: iter([images]),
-        lambda: iter([images[:, ::-1]]),
-        lambda path: np.random.default_rng(0),
-    )["dense1/kernel"]
+    context = StartContext(
+        *(["dense1"], ["dense1/kernel"], fresh, upstream),
+        lambda *names: np.random.default_rng(0),
+        trainer=own,
+        upstream_batches=lambda: iter([images]),
+        downstream_batches=lambda: iter([images[:, ::-1]]),
+    )
+    new = layerwise(context)["dense1/kernel"]
     deviations = np.sqrt(np.mean(new.astype("float64") ** 2, axis=1))
     np.testing.assert_allclose(deviations[:4] / deviations[4], 1 / 9, rtol=0.1)
 

@@ -1,14 +1,18 @@
 """Ledger, feature alignment and representations in whole runs: resumable, and only looking."""
 
+import keras
 import numpy as np
 import pytest
 from resuming import arguments, assert_same
 
 import main
+from rl_keras.callbacks.measurement import StageView
 from rl_keras.data.label_table import load_labels
 from rl_keras.errors import UsageError
 from rl_keras.experiments import stage
 from rl_keras.experiments.checkpoints import save_checkpoint
+from rl_keras.experiments.plan import make_plan
+from rl_keras.experiments.run_data import RunData, StageData
 from rl_keras.science.memorisation import MemorisationLedger
 from rl_keras.settings.experiment import from_values
 from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays, stage_keys
@@ -81,6 +85,28 @@ def test_two_replicas_are_measured_as_one_device_is(measured, patches_dir, tmp_p
                 np.testing.assert_allclose(its, mine, rtol=0, atol=2e-4 * scale, err_msg=name)
             else:
                 np.testing.assert_array_equal(its, mine, err_msg=name)
+
+
+def test_arrays_and_lines_stand_in_the_order_of_all_runs_so_far(measured):
+    order = ("alignment", "activity", "probe", "ledger", "feature_alignment", "representation")
+    for arrays in arrays_of(measured).values():
+        assert tuple(dict.fromkeys(name.split("/")[0] for name in arrays)) == order
+    first = [row["name"] for row in RunDirectory(measured).read_metrics() if row["step"] == 0]
+    kinds = ("train_probe", "test_probe", "alignment", "activity", "ledger")
+    assert tuple(dict.fromkeys(name.split("/")[0] for name in first))[: len(kinds)] == kinds
+
+
+def test_the_view_of_a_stage_has_all_that_a_measurement_may_ask_for(measured):
+    run = RunDirectory(measured)
+    plan = make_plan(run.read_config())
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(3)])
+    view = StageData(RunData(plan, run), plan.stages[0], model, ())
+    methods = [name for name in vars(StageView) if not name.startswith("_")]
+    assert "moments" in methods
+    for name in (*StageView.__annotations__, *methods):
+        assert hasattr(view, name)
+    assert view.images("test", 3).shape[0] == 3
+    assert len(view.labels("test").ids) == len(view.images("test"))
 
 
 def test_the_ledger_is_of_the_probe_and_its_labels(measured):

@@ -32,7 +32,7 @@ SMALL = {
 
 
 @pytest.fixture
-def material(patches_dir, tmp_path):
+def make_data(patches_dir, tmp_path):
     def make(**values):
         plan = make_plan(from_values({**SMALL, "data_dir": patches_dir, **values}))
         return RunData(plan, RunDirectory(tmp_path / "run"))
@@ -52,8 +52,8 @@ def everything(one):
     return images
 
 
-def test_all_images_are_whitened_crops(material, patches_dir):
-    one = material(crop_size=28)
+def test_all_images_are_whitened_crops(make_data, patches_dir):
+    one = make_data(crop_size=28)
     found = everything(one)
     source = open_source("natural_patches", patches_dir)
     for name, spec in (("train", "train[:40]"), ("test", "test[:30]")):
@@ -78,8 +78,8 @@ def test_all_images_are_whitened_crops(material, patches_dir):
     ],
     ids=str,
 )
-def test_streamed_images_are_those_in_memory(material, values):
-    resident, streamed = material(**values), material(**values, max_resident_mb=0)
+def test_streamed_images_are_those_in_memory(make_data, values):
+    resident, streamed = make_data(**values), make_data(**values, max_resident_mb=0)
     images = [everything(one) for one in (resident, streamed)]
     for name, own in images[0].items():
         np.testing.assert_array_equal(images[1][name], own)
@@ -91,18 +91,18 @@ def test_streamed_images_are_those_in_memory(material, values):
     assert epochs[0] == epochs[1]
 
 
-def test_corrupted_inputs_do_not_depend_on_labels_or_root_seed(material):
+def test_corrupted_inputs_do_not_depend_on_labels_or_root_seed(make_data):
     images = [
-        everything(material(input_corruption="gaussian", **values))
+        everything(make_data(input_corruption="gaussian", **values))
         for values in ({}, {"seeds": (7,), "upstream_labels": ("true",)})
     ]
     for name, own in images[0].items():
         np.testing.assert_array_equal(images[1][name], own)
 
 
-def test_augmentation_changes_what_is_trained_on_and_nothing_that_is_measured(material):
+def test_augmentation_changes_what_is_trained_on_and_nothing_that_is_measured(make_data):
     values = {"crop_size": 28, "upstream_augmentation": "crop"}
-    plain, augmented = material(crop_size=28), material(**values)
+    plain, augmented = make_data(crop_size=28), make_data(**values)
     for name, own in everything(plain).items():
         np.testing.assert_array_equal(everything(augmented)[name], own)
     batches = [list(one.train_dataset(one.plan.stages[0])) for one in (plain, augmented)]
@@ -117,9 +117,9 @@ def test_augmentation_changes_what_is_trained_on_and_nothing_that_is_measured(ma
         np.testing.assert_array_equal(one[0], other[0])
 
 
-def test_arms_of_a_seed_share_augmented_images_and_seeds_do_not(material):
+def test_arms_of_a_seed_share_augmented_images_and_seeds_do_not(make_data):
     values = {"crop_size": 28, "downstream_augmentation": "full", "seeds": (0, 1)}
-    one = material(**values, starts=("scratch", "pretrained"))
+    one = make_data(**values, starts=("scratch", "pretrained"))
     first = {
         (stage.key.start, stage.key.seed): next(iter(one.train_dataset(stage)))[0].numpy()
         for stage in one.plan.stages
@@ -157,9 +157,9 @@ def test_variants_with_the_same_images_share_them(patches_dir, tmp_path):
         ({"input_corruption": "gaussian", "upstream_split": "trian"}, "--upstream_split: .*trian"),
     ],
 )
-def test_what_does_not_go_with_the_data_is_refused(material, values, message):
+def test_what_does_not_go_with_the_data_is_refused(make_data, values, message):
     with pytest.raises(UsageError, match=message):
-        material(**values)
+        make_data(**values)
 
 
 def test_two_replicas_train_on_corrupted_inputs_as_one_device_does(patches_dir, tmp_path, capsys):

@@ -5,7 +5,7 @@ import pytest
 
 import main
 from rl_keras.errors import UsageError
-from rl_keras.figures import interpolation
+from rl_keras.figures.plotting.drawing import rows_of
 from rl_keras.settings.experiment import from_values
 from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
@@ -32,7 +32,7 @@ def test_both_kinds_of_features_leave_paths_and_ends(patches_dir, tmp_path):
         # The weights of least norm are the nearest to zero of all that fit the labels.
         assert arrays["minimum_norm/norm"][-1] < arrays["minimum_norm/linear/norm"]
         assert arrays["minimum_norm/linear/train_error"] == 0
-    rows = interpolation.rows(RunDirectory(tmp_path / "run"))
+    rows = rows_of("interpolation", RunDirectory(tmp_path / "run"))
     assert {row["variant"] for row in rows} == {"pixels", "features"}
     ends = {row["quantity"] for row in rows if row["panel"] == "end"}
     kinds = {

@@ -164,7 +164,7 @@ def test_a_regulariser_with_noisy_labels_is_said_aloud(values, expected):
         ({"dropout": -0.1}, "--dropout must be at least 0 and below 1. Received: -0.1"),
         ({"dropout": 0.1, "model": "cnn3"}, "--dropout has no effect on --model=cnn3"),
         ({"upstream_weight_decay": -1.0}, "--upstream_weight_decay must be at least 0"),
-        ({"require_fit": 99.0}, "--require_fit is an accuracy from 0 to 1. Received: 99.0"),
+        ({"require_fit": 99.0}, "--require_fit must be from 0 to 1. Received: 99.0"),
     ],
 )
 def test_wrong_values_are_refused(values, message):

@@ -7,8 +7,7 @@ import pytest
 from made_up import activity_arrays, write_run
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import activations
-from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.figures.plotting.drawing import draw_all, draw_figure, rows_of
 from rl_keras.settings.experiment import from_values
 
 VARIANTS = "positive: upstream_num_random_classes=5; negative: upstream_num_random_classes=50"
@@ -63,7 +62,7 @@ def pick(rows, **wanted):
     ],
 )
 def test_four_moments_worked_out_by_hand(make, moment, start, step, units, rare):
-    rows = pick(activations.rows(make(by_hand)), quantity=f"dense1/{moment}")
+    rows = pick(rows_of("activations", make(by_hand)), quantity=f"dense1/{moment}")
     curve = pick(rows, panel="units")
     assert [row["mean"] for row in curve] == pytest.approx([0.95 * share for share in units])
     assert [row["seed_1"] for row in curve] == pytest.approx([0.9 * share for share in units])
@@ -75,12 +74,12 @@ def test_four_moments_worked_out_by_hand(make, moment, start, step, units, rare)
 
 def test_every_variant_has_its_rows(make):
     run = make(variants=VARIANTS, downstream_labels=("true", "random"))
-    rows = activations.rows(run)
+    rows = rows_of("activations", run)
     for variant in ("positive", "negative"):
         for labels in ("true", "random"):
             found = pick(rows, variant=variant, labels=labels, panel="rare")
             assert len(found) == 4 * len(LAYERS)
-    paths, notes = activations.draw(run)
+    paths, notes, _ = draw_figure("activations", run)
     assert notes == []
     with open(paths[1], newline="") as file:
         assert len(list(csv.DictReader(file))) == len(rows) == 2 * 2 * 4 * 3 * (64 + 1)
@@ -95,7 +94,7 @@ def test_drawn_once_for_all_variants(make):
 
 def test_units_of_five_layers_and_shares_of_all(make):
     layers = [f"conv{number}" for number in range(1, 14)]
-    rows = activations.rows(make(lambda _, key: activity_arrays(key, layers, units=8)))
+    rows = rows_of("activations", make(lambda _, key: activity_arrays(key, layers, units=8)))
     shown = {row["quantity"].partition("/")[0] for row in pick(rows, panel="units")}
     assert shown == {"conv1", "conv4", "conv7", "conv10", "conv13"}
     levels = [row for row in pick(rows, panel="rare") if row["quantity"].endswith("/switch")]
@@ -103,17 +102,17 @@ def test_units_of_five_layers_and_shares_of_all(make):
 
 
 def test_of_several_depths_the_deepest_is_followed(make):
-    rows = activations.rows(make(transfer_depths=(2, 1)))
+    rows = rows_of("activations", make(transfer_depths=(2, 1)))
     assert {row["start"] for row in rows} == {"", "pretrained-first2"}
 
 
 def test_missing_stages_are_noted_and_one_seed_is_drawn(make):
     missing = ("downstream-random-pretrained-seed0",)
     run = make(variants=VARIANTS, missing=missing, seeds=(0,))
-    rows = activations.rows(run)
+    rows = rows_of("activations", run)
     assert {row["start"] for row in rows} == {""}
     assert {row["low"] for row in rows} == {None}
-    _, notes = activations.draw(run)
+    notes = draw_figure("activations", run).notes
     assert notes == [
         f"variant {name}: drawn from 2 of 3 stages; missing: {missing[0]}"
         for name in ("positive", "negative")
@@ -122,19 +121,19 @@ def test_missing_stages_are_noted_and_one_seed_is_drawn(make):
 
 def test_without_a_pretrained_start_only_upstream_is_drawn(make):
     run = make(starts=("none",))
-    assert {row["start"] for row in activations.rows(run)} == {""}
-    _, notes = activations.draw(run)
+    assert {row["start"] for row in rows_of("activations", run)} == {""}
+    notes = draw_figure("activations", run).notes
     assert notes == ["activations: the switch needs a start that is pretrained; add it to --starts"]
 
 
 def test_activity_that_was_not_measured_has_no_rows(make):
     run = make(lambda *_: {})
-    assert activations.rows(run) == []
-    assert activations.draw(run)[1] == []
+    assert rows_of("activations", run) == []
+    assert draw_figure("activations", run).notes == []
 
 
 def test_run_without_finished_stage_is_refused(make):
     stages = ("upstream-random", "downstream-random-scratch", "downstream-random-pretrained")
     missing = [f"{stage}-seed0" for stage in stages]
     with pytest.raises(UsageError, match="must hold a finished stage"):
-        activations.draw(make(missing=missing, seeds=(0,)))
+        draw_figure("activations", make(missing=missing, seeds=(0,)))

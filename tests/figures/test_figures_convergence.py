@@ -8,9 +8,8 @@ import pytest
 
 import main
 from rl_keras.errors import NotFittedError, UsageError
-from rl_keras.figures import convergence
 from rl_keras.figures.plotting import style
-from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.figures.plotting.drawing import draw_all, draw_figure, rows_of
 from rl_keras.results.tables import check_fit, fit_text, unfitted
 from rl_keras.storage.run_folder import RunDirectory, StageKey
 
@@ -43,7 +42,7 @@ def test_loss_and_first_step_are_those_of_the_log(make_run):
     }
     for seed, values in logged.items():
         write_losses(run, key_of(seed), values)
-    rows = convergence.rows(run)
+    rows = rows_of("convergence", run)
     loss = pick(rows, panel="loss", quantity="train_loss")
     assert [row["step"] for row in loss] == [10, 20, 30, 40]
     values = np.array([[value for _, value in own] for own in logged.values()])
@@ -60,21 +59,21 @@ def test_a_seed_that_never_gets_there_is_infinite_and_there_is_no_mean(make_run)
     own = RunDirectory(run.path / "random")
     for seed, last in enumerate((0.1, 0.11, 0.02)):
         write_losses(own, key_of(seed), [(20, 2.0), (40, last)])
-    (first,) = pick(convergence.rows(run), variant="random", panel="steps_to_0.1")
+    (first,) = pick(rows_of("convergence", run), variant="random", panel="steps_to_0.1")
     assert [first[f"seed_{seed}"] for seed in range(3)] == [40, math.inf, 40]
     assert (first["mean"], first["low"], first["high"]) == (None, None, None)
-    _, notes = convergence.draw(run)
+    notes = draw_figure("convergence", run).notes
     assert notes == []
 
 
 def test_six_variants_are_drawn_and_told_apart(make_run):
     run = make_run(variants=SIX, starts=("none",))
-    assert {row["variant"] for row in convergence.rows(run)} == {f"v{n}" for n in range(1, 7)}
-    paths, notes = convergence.draw(run)
+    assert {row["variant"] for row in rows_of("convergence", run)} == {f"v{n}" for n in range(1, 7)}
+    paths, notes, _ = draw_figure("convergence", run)
     assert [path.name for path in paths] == ["convergence.png", "convergence.csv"]
     assert notes == []
     looks = style.VARIANTS[:6]
-    for name in ("color", "line", "marker", "place"):
+    for name in ("color", "line", "marker", "marker_shift"):
         assert len({getattr(look, name) for look in looks}) == 6
 
 
@@ -82,14 +81,14 @@ def test_a_variant_without_a_logged_loss_is_noted(make_run):
     run = make_run(variants=TWO, seeds=(0,), starts=("none",))
     own = RunDirectory(run.path / "true")
     write_losses(own, key_of(0, "true"), [])
-    assert {row["variant"] for row in convergence.rows(run)} == {"random"}
-    assert convergence.draw(run)[1] == ["variant true: no training loss"]
+    assert {row["variant"] for row in rows_of("convergence", run)} == {"random"}
+    assert draw_figure("convergence", run).notes == ["variant true: no training loss"]
 
 
 def test_without_a_finished_upstream_stage_nothing_is_drawn(make_run):
     run = make_run(seeds=(0,), missing=("upstream-random-seed0",))
     with pytest.raises(UsageError, match="finished upstream stage"):
-        convergence.draw(run)
+        draw_figure("convergence", run)
 
 
 def reach(accuracies):

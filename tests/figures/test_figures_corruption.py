@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rl_keras.figures import corruption
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 from rl_keras.storage.run_folder import RunDirectory
 
 VARIANTS = "; ".join(
@@ -44,7 +44,7 @@ def run(make_run, monkeypatch):
 
 
 def test_times_are_ratios_to_true_labels_by_seed(run):
-    rows = {(row["panel"], row["start"], row["x"]): row for row in corruption.rows(run)}
+    rows = {(row["panel"], row["start"], row["x"]): row for row in rows_of("corruption", run)}
     assert len(rows) == 2 * 2 * 3
     half = rows["time", "simple_cnn", 0.5]
     assert [half[f"seed_{n}"] for n in range(3)] == [200 / 100, 220 / 120, 240 / 140]
@@ -55,5 +55,5 @@ def test_times_are_ratios_to_true_labels_by_seed(run):
 
 
 def test_it_is_drawn(run):
-    paths, notes = corruption.draw(run)
+    paths, notes, _ = draw_figure("corruption", run)
     assert notes == [] and [path.name for path in paths] == ["corruption.png", "corruption.csv"]

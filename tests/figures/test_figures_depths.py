@@ -7,8 +7,7 @@ import pytest
 from made_up import depth_summary, write_run
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import depths
-from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.figures.plotting.drawing import draw_all, draw_figure, rows_of
 from rl_keras.results.tables import depth_rows, depth_table
 from rl_keras.settings.experiment import from_values
 from rl_keras.storage.run_folder import StageKey
@@ -49,7 +48,7 @@ def pick(rows, **wanted):
     ("start", "layers", "arm"), [("scratch", 0, "scratch"), ("layerwise", 3, "layerwise-first3")]
 )
 def test_points_are_means_and_intervals_over_seeds(make, panel, column, start, layers, arm):
-    (row,) = pick(depths.rows(make()), panel=panel, start=start, x=layers)
+    (row,) = pick(rows_of("depths", make()), panel=panel, start=start, x=layers)
     values = [depth_summary(StageKey("downstream", "true", arm, seed))[column] for seed in range(3)]
     mean = sum(values) / 3
     half = T_TWO_DEGREES * math.sqrt(sum((value - mean) ** 2 for value in values) / 2 / 3)
@@ -58,7 +57,7 @@ def test_points_are_means_and_intervals_over_seeds(make, panel, column, start, l
 
 
 def test_every_start_and_depth_has_its_points(make):
-    rows = depths.rows(make(downstream_labels=("true", "random")))
+    rows = rows_of("depths", make(downstream_labels=("true", "random")))
     for labels in ("true", "random"):
         found = pick(rows, panel="area", labels=labels)
         places = [(row["start"], row["x"]) for row in found]
@@ -74,26 +73,26 @@ def test_seeds_that_never_get_there_leave_no_mean(make):
         return depth_summary(key) | never
 
     run = make(slow)
-    (row,) = pick(depths.rows(run), panel="steps_to_80", start="pretrained", x=1)
+    (row,) = pick(rows_of("depths", run), panel="steps_to_80", start="pretrained", x=1)
     assert (row["mean"], row["low"], row["seed_1"]) == (None, None, math.inf)
     assert math.isfinite(row["seed_0"])
-    depths.draw(run)
+    draw_figure("depths", run)
 
 
 def test_unmeasured_accuracy_is_left_out(make):
     run = make(lambda key: depth_summary(key) | {"final_test_accuracy": None})
-    rows = depths.rows(run)
+    rows = rows_of("depths", run)
     assert [row["quantity"] for row in pick(rows, panel="test")] == ["chance"]
-    depths.draw(run)
+    draw_figure("depths", run)
 
 
 def test_missing_stage_is_noted_and_one_seed_has_no_interval(make):
     run = make(missing=("downstream-true-layerwise-first3-seed0",), seeds=(0,))
-    paths, notes = depths.draw(run)
+    paths, notes, _ = draw_figure("depths", run)
     assert notes == [
         "drawn from 4 of 5 stages; missing: downstream-true-layerwise-first3-seed0",
     ]
-    rows = pick(depths.rows(run), panel="area")
+    rows = pick(rows_of("depths", run), panel="area")
     assert {row["low"] for row in rows} == {None}
     assert ("layerwise", 3) not in [(row["start"], row["x"]) for row in rows]
     with open(paths[1], newline="") as file:
@@ -102,7 +101,7 @@ def test_missing_stage_is_noted_and_one_seed_has_no_interval(make):
 
 def test_run_without_depths_is_noted(make):
     run = make(transfer_depths=())
-    _, notes = depths.draw(run)
+    notes = draw_figure("depths", run).notes
     assert notes == ["depths: nothing was transferred at several depths; set --transfer_depths"]
 
 
@@ -111,7 +110,7 @@ def test_run_without_finished_stage_is_refused(make):
     missing = [f"downstream-true-{arm}-seed0" for arm in arms]
     run = make(missing=missing, seeds=(0,), starts=("scratch", "pretrained"))
     with pytest.raises(UsageError, match="must hold a finished downstream stage"):
-        depths.draw(run)
+        draw_figure("depths", run)
 
 
 GOLDEN = """\

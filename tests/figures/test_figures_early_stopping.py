@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rl_keras.figures import early_stopping
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 
 TWO = "with: ; without: batch_normalization=none"
 PEAK = {0: 0.5, 1: 0.6, 2: 0.7}
@@ -22,7 +22,7 @@ def run(make_run):
 
 
 def test_best_and_final_accuracy_are_paired_by_seed(run):
-    rows = [row for row in early_stopping.rows(run) if row["variant"] == "with"]
+    rows = [row for row in rows_of("early_stopping", run) if row["variant"] == "with"]
     levels = {row["quantity"]: row for row in rows if row["panel"] == "test"}
     assert levels["best"]["mean"] == pytest.approx(0.6)
     assert levels["final"]["mean"] == pytest.approx(0.5)
@@ -34,6 +34,6 @@ def test_best_and_final_accuracy_are_paired_by_seed(run):
 
 
 def test_it_is_drawn(run):
-    paths, notes = early_stopping.draw(run)
+    paths, notes, _ = draw_figure("early_stopping", run)
     assert [path.name for path in paths] == ["early_stopping.png", "early_stopping.csv"]
     assert notes == []

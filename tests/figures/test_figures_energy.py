@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rl_keras.figures import energy_profile
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 from rl_keras.science.profiles import linear_profile
 
 DIM, SCALE = 12, 3.0
@@ -48,7 +48,7 @@ def pick(rows, panel, quantity):
 
 
 def test_a_planted_profile_is_found_in_the_change_only(make_run):
-    rows = energy_profile.rows(make_run(change=linear_filters))
+    rows = rows_of("energy_profile", make_run(change=linear_filters))
     wanted = linear_profile(np.sqrt(np.geomspace(20, 0.001, DIM)), SCALE)
     for quantity in ("profile", "pooled", "linear_network"):
         found = [row["mean"] for row in pick(rows, "change", quantity)]
@@ -71,7 +71,7 @@ def test_the_pooled_profile_is_that_of_all_filters(make_run):
         if key.stage == "upstream":
             found[key.seed] = arrays
 
-    rows = energy_profile.rows(make_run(change=keep))
+    rows = rows_of("energy_profile", make_run(change=keep))
     filters = np.concatenate([found[seed]["alignment/conv1/filters"] for seed in range(3)])
     vectors = found[0]["alignment/conv1/eigenvectors"]
     by_hand = [np.sqrt(np.mean((filters @ vectors[:, i]) ** 2)) for i in range(DIM)]
@@ -83,8 +83,8 @@ def test_the_pooled_profile_is_that_of_all_filters(make_run):
 
 def test_without_the_first_filters_there_is_no_change_and_a_note(make_run):
     run = make_run(change=without_first)
-    assert {row["panel"] for row in energy_profile.rows(run)} == {"filters"}
-    assert energy_profile.draw(run)[1] == [
+    assert {row["panel"] for row in rows_of("energy_profile", run)} == {"filters"}
+    assert draw_figure("energy_profile", run).notes == [
         "energy_profile: the filters before training are not known; set --keep_filters"
     ]
 
@@ -99,13 +99,15 @@ def test_seeds_with_other_data_are_left_out_and_filters_that_never_moved_noted(m
                 arrays["alignment/conv1/eigenvalues"] *= 2
 
     run = make_run(change=change)
-    _, notes = energy_profile.draw(run)
+    notes = draw_figure("energy_profile", run).notes
     assert notes[0] == "energy_profile: left out, since their data differ: seed 1"
     assert notes[1].startswith("energy_profile: no profile of the change: A profile must be finite")
-    assert {row["num_seeds"] for row in pick(energy_profile.rows(run), "filters", "profile")} == {2}
+    assert {
+        row["num_seeds"] for row in pick(rows_of("energy_profile", run), "filters", "profile")
+    } == {2}
 
 
 def test_runs_without_filters_are_noted(make_run):
     run = make_run(measured=("activity",))
-    assert energy_profile.rows(run) == []
-    assert energy_profile.draw(run)[1] == ["energy_profile: no filters were kept"]
+    assert rows_of("energy_profile", run) == []
+    assert draw_figure("energy_profile", run).notes == ["energy_profile: no filters were kept"]

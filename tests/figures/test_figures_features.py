@@ -5,6 +5,7 @@ import pytest
 from made_up import STEPS, feature_arrays
 
 from rl_keras.figures import feature_alignment
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 from rl_keras.storage.run_folder import StageKey
 
 TWO = "random: upstream_labels=random; real: upstream_labels=true"
@@ -17,7 +18,7 @@ def pick(rows, panel, quantity, variant=""):
 
 @pytest.mark.parametrize("form", list(feature_alignment.FORMS))
 def test_means_are_over_seeds_at_the_steps_where_the_value_is_defined(make_run, form):
-    rows = feature_alignment.rows(make_run(variants=TWO, starts=("none",)))
+    rows = rows_of("feature_alignment", make_run(variants=TWO, starts=("none",)))
     defined = slice(1, None) if form.startswith("change") else slice(None)
     for variant, labels in (("random", "random"), ("real", "true")):
         keys = [StageKey("upstream", labels, "", seed) for seed in range(3)]
@@ -30,14 +31,14 @@ def test_means_are_over_seeds_at_the_steps_where_the_value_is_defined(make_run, 
 
 
 def test_bounds_of_random_orders_are_those_of_the_draws(make_run):
-    rows = pick(feature_alignment.rows(make_run(seeds=(0,))), "gram", "permuted")
+    rows = pick(rows_of("feature_alignment", make_run(seeds=(0,))), "gram", "permuted")
     found = [(row["mean"], row["low"], row["high"]) for row in rows]
     np.testing.assert_allclose(found, [(0.84, 0.80, 0.88)] * 3)
 
 
 def test_runs_that_did_not_measure_it_are_noted(make_run):
     run = make_run(measured=("alignment",))
-    assert feature_alignment.rows(run) == []
-    assert feature_alignment.draw(run)[1] == [
+    assert rows_of("feature_alignment", run) == []
+    assert draw_figure("feature_alignment", run).notes == [
         "feature_alignment: not measured; set --feature_alignment"
     ]

@@ -7,8 +7,8 @@ import pytest
 from made_up import activity_arrays, filter_arrays, write_run
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import filters
-from rl_keras.figures.plotting.tiles import tile_images
+from rl_keras.figures.filters import tile_images
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 from rl_keras.results.pooled_filters import image_shape
 from rl_keras.science.alignment import filter_covariance, random_basis_misalignment, sampling_floor
 from rl_keras.science.filters import kernel_to_rows
@@ -49,7 +49,7 @@ def total(rows, quantity):
 
 
 def test_eigenvectors_worked_out_by_hand(make):
-    rows = filters.rows(make(by_hand))
+    rows = rows_of("filters", make(by_hand))
     assert {row["layer"] for row in rows} == {"conv1"}
     assert pick(rows, "eigenvalues", "filters") == pytest.approx([4, 2, 0.25])
     assert pick(rows, "eigenvalues", "data") == [9, 4, 1]
@@ -72,7 +72,7 @@ def test_misalignment_has_the_jackknife_interval_over_seeds(make):
     vectors, values = (parts[0][f"alignment/conv1/eigen{name}"] for name in ("vectors", "values"))
     runs = [part["alignment/conv1/filters"] for part in parts]
     pooled = pool_runs(runs, vectors @ np.diag(values) @ vectors.T, interval="jackknife")
-    rows = filters.rows(run)
+    rows = rows_of("filters", run)
     expected = (pooled.misalignment, pooled.misalignment_low, pooled.misalignment_high)
     assert total(rows, "misalignment") == pytest.approx(expected)
     assert total(rows, "floor")[0] == pytest.approx(pooled.floor)
@@ -90,17 +90,17 @@ def test_misalignment_has_the_jackknife_interval_over_seeds(make):
 @pytest.mark.parametrize(("aligned", "sign"), [(True, 1), (False, -1)])
 def test_matched_overlaps_tell_alignment_from_chance(make, aligned, sign):
     run = make(lambda _, key: filter_arrays(key.seed, 96, aligned=aligned), seeds=range(3))
-    rows = filters.rows(run)
+    rows = rows_of("filters", run)
     highest = total(rows, "matched_null")[0] + 0.1
     assert sign * (total(rows, "matched_overlap")[0] - highest) > 0
 
 
 def test_one_seed_has_no_interval_and_one_missing_is_noted(make):
     run = make(lambda _, key: filter_arrays(key.seed, 40), missing=("upstream-random-seed1",))
-    rows = filters.rows(run)
+    rows = rows_of("filters", run)
     assert total(rows, "num_seeds")[0] == 1
     assert total(rows, "misalignment")[1:] == (None, None)
-    paths, notes = filters.draw(run)
+    paths, notes, _ = draw_figure("filters", run)
     assert notes == ["drawn from 1 of 2 stages; missing: upstream-random-seed1"]
     with open(paths[1], newline="") as file:
         written = list(csv.DictReader(file))
@@ -109,8 +109,8 @@ def test_one_seed_has_no_interval_and_one_missing_is_noted(make):
 
 def test_too_few_filters_are_drawn_without_misalignment(make):
     run = make(lambda _, key: filter_arrays(key.seed, 16, side=5))
-    assert pick(filters.rows(run), "totals", "misalignment") == []
-    _, notes = filters.draw(run)
+    assert pick(rows_of("filters", run), "totals", "misalignment") == []
+    notes = draw_figure("filters", run).notes
     assert notes == [
         "filters: 32 filters in 75 dimensions leave 43 eigenvectors undetermined and the "
         "misalignment undefined; raise --seeds"
@@ -127,12 +127,12 @@ def test_other_data_and_divergence_are_noted(make):
         return found
 
     run = make(arrays, seeds=(0, 1, 2))
-    _, notes = filters.draw(run)
+    notes = draw_figure("filters", run).notes
     assert notes == [
         "left out, since not finite: upstream-random-seed1 alignment/conv1/filters",
         "filters: the data eigenvectors are those of seed 0; the data of seed 2 differ",
     ]
-    assert total(filters.rows(run), "num_seeds")[0] == 2
+    assert total(rows_of("filters", run), "num_seeds")[0] == 2
 
 
 @pytest.mark.parametrize("layers", [["stem", "conv1"], ["conv1"]])
@@ -140,15 +140,15 @@ def test_only_the_first_layer_is_shown_as_images(make, layers):
     def arrays(_, key):
         return filter_arrays(key.seed, 40) | activity_arrays(key, layers)
 
-    _, notes = filters.draw(make(arrays))
+    notes = draw_figure("filters", make(arrays)).notes
     assert len(notes) == len(layers) - 1
     assert all("conv1 cannot be shown as images" in note for note in notes)
 
 
 def test_nothing_to_show(make):
     run = make(lambda *_: {})
-    assert filters.rows(run) == []
-    _, notes = filters.draw(run)
+    assert rows_of("filters", run) == []
+    notes = draw_figure("filters", run).notes
     assert notes == ["filters: there are none to show; measure the alignment of a layer"]
 
 
@@ -156,14 +156,14 @@ def test_large_filters_are_refused_with_a_note(make):
     values = {"step": [0], "filters": np.ones((2, 432))}
     values |= {"eigenvalues": np.ones(432), "eigenvectors": np.eye(432)}
     run = make(lambda *_: {f"alignment/fc1/{name}": np.array(v) for name, v in values.items()})
-    _, notes = filters.draw(run)
+    notes = draw_figure("filters", run).notes
     assert notes == ["filters: those of fc1 have 432 entries; at most 400 can be shown"]
 
 
 def test_run_without_finished_stage_is_refused(make):
     run = make(by_hand, missing=("upstream-random-seed0", "upstream-random-seed1"))
     with pytest.raises(UsageError, match="must hold a finished upstream stage"):
-        filters.draw(run)
+        draw_figure("filters", run)
 
 
 def test_shapes_of_images():

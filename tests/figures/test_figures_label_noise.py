@@ -2,7 +2,7 @@
 
 import pytest
 
-from rl_keras.figures import label_noise
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 from rl_keras.science.label_noise import expected_agreement
 
 VARIANTS = (
@@ -37,7 +37,7 @@ def run(make_run, monkeypatch):
 
 
 def test_halves_are_averaged_and_the_noise_is_read_off(run):
-    rows = {(row["quantity"], row["x"]): row for row in label_noise.rows(run)}
+    rows = {(row["quantity"], row["x"]): row for row in rows_of("label_noise", run)}
     assert len(rows) == 6
     for noise in NOISE.values():
         expected = float(expected_agreement(noise, 10, accuracy=0.8))
@@ -48,5 +48,5 @@ def test_halves_are_averaged_and_the_noise_is_read_off(run):
 
 
 def test_it_is_drawn_with_the_curve_of_the_clean_accuracy(run):
-    paths, notes = label_noise.draw(run)
+    paths, notes, _ = draw_figure("label_noise", run)
     assert notes == [] and [path.name for path in paths] == ["label_noise.png", "label_noise.csv"]

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from made_up import STEPS
 
-from rl_keras.figures import memorisation
-from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.figures.plotting.drawing import draw_all, draw_figure, rows_of
 from rl_keras.storage.run_folder import StageKey, read_arrays
 
 PARTIAL = {"upstream_labels": ("partial",), "upstream_corruption": 0.4, "starts": ("none",)}
@@ -24,7 +23,7 @@ def pick(rows, quantity):
 
 def test_shares_are_those_of_the_predictions(make_run):
     run = make_run(**PARTIAL)
-    rows, shares = memorisation.rows(run), {}
+    rows, shares = rows_of("memorisation", run), {}
     for seed in range(3):
         arrays = {n[len("ledger/") :]: a for n, a in arrays_of(run, seed).items() if "ledger" in n}
         given, true = arrays["given_labels"], arrays["true_labels"]
@@ -51,7 +50,7 @@ def test_shares_are_those_of_the_predictions(make_run):
 
 def test_forgetting_is_that_of_the_ledger(make_run):
     run = make_run(**PARTIAL, seeds=(4,))
-    rows, arrays = memorisation.rows(run), arrays_of(run, 4)
+    rows, arrays = rows_of("memorisation", run), arrays_of(run, 4)
     bad = arrays["ledger/given_labels"] != arrays["ledger/true_labels"]
     forgotten, first = arrays["ledger/times_forgotten"], arrays["ledger/first_fitted"]
     for group, chosen in (("corrupted", bad), ("clean", ~bad)):
@@ -67,20 +66,22 @@ def test_examples_that_most_never_fit_have_no_median_step(make_run):
     def never(key, arrays):
         arrays["ledger/first_fitted"][:] = -1
 
-    (row, *_) = pick(memorisation.rows(make_run(**PARTIAL, change=never)), "clean/first_fitted")
+    (row, *_) = pick(
+        rows_of("memorisation", make_run(**PARTIAL, change=never)), "clean/first_fitted"
+    )
     assert (row["mean"], row["seed_1"]) == (None, math.inf)
 
 
 def test_true_labels_have_no_corrupted_group_and_no_note(make_run):
     run = make_run(upstream_labels=("true",), starts=("none",))
-    quantities = {row["quantity"] for row in memorisation.rows(run)}
+    quantities = {row["quantity"] for row in rows_of("memorisation", run)}
     assert "clean/given" in quantities
     assert not any(quantity.startswith("corrupted") for quantity in quantities)
-    assert memorisation.draw(run)[1] == []
+    assert draw_figure("memorisation", run).notes == []
 
 
 def test_runs_without_a_ledger_are_noted(make_run):
     run = make_run(measured=(), **PARTIAL)
-    assert memorisation.rows(run) == []
+    assert rows_of("memorisation", run) == []
     text = draw_all(str(run.path), ("memorisation",))
     assert "note: memorisation: not measured; set --ledger" in text

@@ -7,7 +7,7 @@ import pytest
 from made_up import STEPS, run_arrays, write_run
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import proposition1
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 from rl_keras.science.alignment import filter_covariance, misalignment, random_basis
 from rl_keras.science.nulls import sign_flip_null
 from rl_keras.seeds import derive_seed
@@ -39,7 +39,7 @@ def values(rows, quantity, variant=""):
 
 
 def test_scores_are_those_of_the_filters_of_all_seeds(make):
-    rows = proposition1.rows(make(lambda _, key: run_arrays(key.seed), random_bases=3))
+    rows = rows_of("proposition1", make(lambda _, key: run_arrays(key.seed), random_bases=3))
     parts = [run_arrays(seed) for seed in range(8)]
     vectors = parts[0]["alignment/dense1/eigenvectors"]
     data = vectors @ np.diag(parts[0]["alignment/dense1/eigenvalues"]) @ vectors.T
@@ -71,12 +71,12 @@ def test_runs_that_break_the_symmetry_leave_the_null_and_others_do_not(make):
         return run_arrays(key.seed, broken=name == "adam")
 
     run = make(arrays, seeds=range(12), variants=TWO)
-    rows = proposition1.rows(run)
+    rows = rows_of("proposition1", run)
     assert values(rows, "overall_p_value", "sgd")[0] > 0.05
     assert values(rows, "random_bases_rejected", "sgd") == [1.0]
     assert values(rows, "overall_p_value", "adam")[0] < 0.01
     assert values(rows, "p_value", "adam")[-1] == pytest.approx(1 / 501)
-    paths, notes = proposition1.draw(run)
+    paths, notes, _ = draw_figure("proposition1", run)
     assert notes == []
     with open(paths[1], newline="") as file:
         written = list(csv.DictReader(file))
@@ -84,7 +84,7 @@ def test_runs_that_break_the_symmetry_leave_the_null_and_others_do_not(make):
 
 
 def test_filters_that_grow_alike_in_all_directions_leave_no_null(make):
-    rows = proposition1.rows(make(lambda _, key: run_arrays(key.seed, isotropic=True)))
+    rows = rows_of("proposition1", make(lambda _, key: run_arrays(key.seed, isotropic=True)))
     assert values(rows, "overall_p_value")[0] > 0.05
     assert values(rows, "random_bases_rejected")[0] < 0.5
 
@@ -93,11 +93,11 @@ def test_one_seed_has_no_null(make):
     run = make(
         lambda _, key: run_arrays(key.seed), missing=("upstream-random-seed1",), seeds=(0, 1)
     )
-    rows = proposition1.rows(run)
+    rows = rows_of("proposition1", run)
     assert {row["quantity"] for row in rows} == {
         *("data_basis", "random_bases", "num_filters", "train_accuracy"),
     }
-    assert proposition1.draw(run)[1] == [
+    assert draw_figure("proposition1", run).notes == [
         "drawn from 1 of 2 stages; missing: upstream-random-seed1",
     ]
 
@@ -110,17 +110,17 @@ def test_filters_that_were_not_kept_are_noted(make):
         return found
 
     run = make(arrays, variants=TWO)
-    _, notes = proposition1.draw(run)
+    notes = draw_figure("proposition1", run).notes
     assert notes == [
         "variant adam: proposition1: no filters were kept along the way; set --keep_filters"
     ]
-    assert {row["variant"] for row in proposition1.rows(run)} == {"sgd"}
+    assert {row["variant"] for row in rows_of("proposition1", run)} == {"sgd"}
 
 
 def test_nothing_to_show(make):
     run = make(lambda *_: {})
-    assert proposition1.rows(run) == []
-    _, notes = proposition1.draw(run)
+    assert rows_of("proposition1", run) == []
+    notes = draw_figure("proposition1", run).notes
     assert notes == ["proposition1: no filters were kept along the way; set --keep_filters"]
 
 
@@ -134,12 +134,12 @@ def test_other_data_and_divergence_are_noted(make):
         return found
 
     run = make(arrays, seeds=range(4))
-    _, notes = proposition1.draw(run)
+    notes = draw_figure("proposition1", run).notes
     assert notes == [
         "left out, since not finite: upstream-random-seed1 alignment/dense1/filters_by_step",
         "proposition1: the data eigenvectors are those of seed 0; the data of seed 2 differ",
     ]
-    assert pick(proposition1.rows(run), "data_basis")[0]["num_seeds"] == 3
+    assert pick(rows_of("proposition1", run), "data_basis")[0]["num_seeds"] == 3
 
 
 @pytest.mark.parametrize(("num", "dim"), [(2, 5), (200, 151)])
@@ -151,7 +151,7 @@ def test_too_few_filters_and_too_many_dimensions_are_noted(make, num, dim):
         "eigenvectors": np.eye(dim),
     }
     run = make(lambda *_: {f"alignment/fc1/{k}": v for k, v in found.items()}, seeds=(0, 1))
-    _, notes = proposition1.draw(run)
+    notes = draw_figure("proposition1", run).notes
     assert notes == [
         f"proposition1: fc1 has {2 * num} filters in {dim} dimensions; it needs more filters than "
         "dimensions, of which there may be 150"
@@ -161,4 +161,4 @@ def test_too_few_filters_and_too_many_dimensions_are_noted(make, num, dim):
 def test_run_without_finished_stage_is_refused(make):
     missing = [f"upstream-random-seed{seed}" for seed in range(8)]
     with pytest.raises(UsageError, match="must hold a finished upstream stage"):
-        proposition1.draw(make(lambda *_: {}, missing=missing))
+        draw_figure("proposition1", make(lambda *_: {}, missing=missing))

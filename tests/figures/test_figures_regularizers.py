@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from rl_keras.figures import regularizers
-from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.figures.plotting.drawing import draw_all, draw_figure, rows_of
 from rl_keras.papers.printed import TABLES, TableRow, table_row
 from rl_keras.settings.experiment import from_values
 from rl_keras.storage.run_folder import RunDirectory
@@ -70,7 +69,7 @@ def test_published_numbers_are_accuracies_and_random_labels_are_at_chance():
 
 
 def test_rows_hold_means_intervals_and_what_is_printed(run):
-    found = {row["variant"]: row for row in regularizers.rows(run)}
+    found = {row["variant"]: row for row in rows_of("regularizers", run)}
     assert list(found) == [name for name in ROWS if name != "permuted"]
     row = found["crop_decay"]
     assert row["train_mean"] == pytest.approx(98)
@@ -83,8 +82,9 @@ def test_rows_hold_means_intervals_and_what_is_printed(run):
 
 def test_the_table_is_printed_in_the_layout_of_the_paper(run):
     text = draw_all(str(run.path))
-    lines = [line.split() for line in regularizers.table(run).splitlines()]
-    assert "  ".join(regularizers.table(run).splitlines()) in "  ".join(text.splitlines())
+    table = draw_figure("regularizers", run).table
+    lines = [line.split() for line in table.splitlines()]
+    assert f"\n{table}\n\n" in text
     assert lines[0][:2] == ["network", "labels"] and len(lines) == len(ROWS)
     interval = ["98.00", "[95.52,", "100.48]"]
     assert lines[1] == ["Inception", "true", "yes", "yes", *interval, "100.00", "50.00",
@@ -98,6 +98,6 @@ def test_it_is_drawn_with_one_seed_too(make_run):
     run = make_run(
         seeds=(0,), upstream_labels=("true",), starts=("none",), model="mlp", widths=(8,)
     )
-    paths, notes = regularizers.draw(run)
+    paths, notes, _ = draw_figure("regularizers", run)
     assert [path.name for path in paths] == ["regularizers.png", "regularizers.csv"]
     assert notes == []

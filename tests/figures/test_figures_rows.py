@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import initialisations, overview
-from rl_keras.figures.plotting.small_print import of_results
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
+from rl_keras.figures.plotting.small_print import about
 from rl_keras.results.runs import Results
 from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
@@ -27,7 +27,7 @@ def pick(rows, **wanted):
 def test_accuracy_is_mean_and_t_interval_over_seeds(make_run, labels, probe):
     run = make_run(downstream_labels=("true", "random"))
     wanted = {"panel": "accuracy", "labels": labels, "quantity": f"{probe}_probe"}
-    rows = pick(overview.rows(run), start="covariance", **wanted)
+    rows = pick(rows_of("overview", run), start="covariance", **wanted)
     stages = [stage(run, "downstream", labels, "covariance", seed) for seed in range(3)]
     values = np.array([arrays[f"probe/{probe}/accuracy"] for arrays in stages])
     half = T_TWO_DEGREES * values.std(axis=0, ddof=1) / math.sqrt(3)
@@ -42,7 +42,7 @@ def test_accuracy_is_mean_and_t_interval_over_seeds(make_run, labels, probe):
 
 
 def test_chance_is_one_over_the_classes(make_run):
-    rows = pick(overview.rows(make_run()), quantity="chance")
+    rows = pick(rows_of("overview", make_run()), quantity="chance")
     assert [(row["labels"], row["mean"], row["x"], row["step"]) for row in rows] == [
         ("true", 0.1, None, None)
     ]
@@ -50,7 +50,7 @@ def test_chance_is_one_over_the_classes(make_run):
 
 def test_random_bases_have_the_spread_of_all_bases_of_all_seeds(make_run):
     run = make_run(seeds=(0, 1))
-    rows = pick(overview.rows(run), quantity="conv1/random_basis", step=400)
+    rows = pick(rows_of("overview", run), quantity="conv1/random_basis", step=400)
     stages = [stage(run, "upstream", "random", "", seed) for seed in range(2)]
     means = [arrays["alignment/conv1/random_basis"][-1] for arrays in stages]
     sds = [arrays["alignment/conv1/random_basis_sd"][-1] for arrays in stages]
@@ -65,14 +65,14 @@ def test_data_basis_and_floor(make_run):
     run = make_run()
     stages = [stage(run, "upstream", "random", "", seed) for seed in range(3)]
     for name in ("data_basis", "floor"):
-        rows = pick(overview.rows(run), quantity=f"conv1/{name}")
+        rows = pick(rows_of("overview", run), quantity=f"conv1/{name}")
         values = np.mean([arrays[f"alignment/conv1/{name}"] for arrays in stages], axis=0)
         np.testing.assert_allclose([row["mean"] for row in rows], values)
 
 
 def test_transfer_function_first_middle_last(make_run):
     run = make_run()
-    rows = pick(overview.rows(run), quantity="conv1/transfer")
+    rows = pick(rows_of("overview", run), quantity="conv1/transfer")
     stages = [stage(run, "upstream", "random", "", seed) for seed in range(3)]
     values = np.mean([arrays["alignment/conv1/transfer"] for arrays in stages], axis=0)
     assert sorted({row["step"] for row in rows}) == [0, 200, 400]
@@ -81,7 +81,7 @@ def test_transfer_function_first_middle_last(make_run):
         np.testing.assert_allclose([row["mean"] for row in curve], values[place])
         eigenvalues = stages[0]["alignment/conv1/eigenvalues"]
         np.testing.assert_allclose([row["x"] for row in curve], eigenvalues)
-    level = pick(overview.rows(run), quantity="conv1/initial_level")
+    level = pick(rows_of("overview", run), quantity="conv1/initial_level")
     assert [row["mean"] for row in level] == [pytest.approx(values[0].mean())]
 
 
@@ -89,7 +89,7 @@ def test_transfer_function_leaves_out_directions_of_rounding(make_run):
     def flatten(key, arrays):
         arrays["alignment/conv1/eigenvalues"][-2:] = (1e-17, -1e-18)
 
-    rows = pick(overview.rows(make_run(change=flatten)), quantity="conv1/transfer", step=400)
+    rows = pick(rows_of("overview", make_run(change=flatten)), quantity="conv1/transfer", step=400)
     assert len(rows) == 25
 
 
@@ -101,7 +101,7 @@ def test_activity_sorts_units_of_the_last_layer_within_each_seed(make_run):
         ("downstream", "true", "pretrained", 400, -1),
         ("downstream", "true", "scratch", 0, 0),
     )
-    found = pick(overview.rows(run), panel="activity")
+    found = pick(rows_of("overview", run), panel="activity")
     assert {row["quantity"].partition("/")[0] for row in found} == {"dense1"}
     for kind, labels, start, step, place in moments:
         stages = [stage(run, kind, labels, start, seed) for seed in range(3)]
@@ -118,7 +118,7 @@ def test_activity_sorts_units_of_the_last_layer_within_each_seed(make_run):
 
 def test_steps_to_80_where_every_seed_gets_there(make_run):
     run = make_run()
-    rows = pick(initialisations.rows(run), panel="steps_to_80", start="pretrained")
+    rows = pick(rows_of("initialisations", run), panel="steps_to_80", start="pretrained")
     cells = [
         run.read_result(StageKey("downstream", "true", "pretrained", seed))["summary"]
         for seed in range(3)
@@ -133,28 +133,28 @@ def test_steps_to_80_has_no_mean_when_a_seed_never_gets_there(make_run):
         if key.seed == 1:
             arrays["probe/train/accuracy"] = np.full(21, 0.5)
 
-    rows = pick(initialisations.rows(make_run(change=slow)), panel="steps_to_80")
+    rows = pick(rows_of("initialisations", make_run(change=slow)), panel="steps_to_80")
     assert [row["seed_1"] for row in rows] == [math.inf] * 4
     assert {row["mean"] for row in rows} == {row["low"] for row in rows} == {None}
     assert all(math.isfinite(row["seed_0"]) for row in rows)
 
 
 def test_one_seed_has_no_interval(make_run):
-    rows = pick(overview.rows(make_run(seeds=(7,))), quantity="train_probe", step=0)
+    rows = pick(rows_of("overview", make_run(seeds=(7,))), quantity="train_probe", step=0)
     assert [(row["low"], row["high"], row["num_seeds"]) for row in rows] == [(None, None, 1)] * 4
     assert rows[0]["mean"] == rows[0]["seed_7"]
 
 
 def test_unfinished_seed_leaves_an_empty_cell_and_a_note(make_run):
     run = make_run(missing=("downstream-true-scratch-seed1", "upstream-random-seed2"))
-    rows = pick(overview.rows(run), quantity="train_probe", start="scratch", step=400)
+    rows = pick(rows_of("overview", run), quantity="train_probe", start="scratch", step=400)
     assert (rows[0]["num_seeds"], rows[0]["seed_1"]) == (2, None)
     assert rows[0]["mean"] == pytest.approx((rows[0]["seed_0"] + rows[0]["seed_2"]) / 2)
-    _, notes = overview.draw(run)
+    notes = draw_figure("overview", run).notes
     assert notes == [
         "drawn from 13 of 15 stages; missing: downstream-true-scratch-seed1, upstream-random-seed2"
     ]
-    _, notes = initialisations.draw(run)
+    notes = draw_figure("initialisations", run).notes
     assert notes == ["drawn from 11 of 12 stages; missing: downstream-true-scratch-seed1"]
 
 
@@ -173,9 +173,9 @@ def test_seed_that_diverged_is_left_out_and_named(make_run):
             arrays["alignment/conv1/transfer"][-1, 0] = np.nan
 
     run = make_run(change=diverge)
-    rows = pick(overview.rows(run), quantity="conv1/transfer")
+    rows = pick(rows_of("overview", run), quantity="conv1/transfer")
     assert {row["num_seeds"] for row in rows} == {2}
-    _, notes = overview.draw(run)
+    notes = draw_figure("overview", run).notes
     assert notes == ["left out, since not finite: upstream-random-seed1 alignment/conv1/transfer"]
 
 
@@ -186,7 +186,7 @@ def test_seeds_are_stacked_at_their_common_steps(make_run):
                 arrays[f"probe/train/{name}"] = arrays[f"probe/train/{name}"][::2]
 
     run = make_run(change=shorten)
-    rows = pick(overview.rows(run), quantity="train_probe", start="scratch")
+    rows = pick(rows_of("overview", run), quantity="train_probe", start="scratch")
     assert [row["step"] for row in rows] == list(range(0, 401, 40))
     first = stage(run, "downstream", "true", "scratch", 0)["probe/train/accuracy"]
     assert [row["seed_0"] for row in rows] == first[::2].tolist()
@@ -194,8 +194,8 @@ def test_seeds_are_stacked_at_their_common_steps(make_run):
 
 def test_what_was_not_measured_has_no_rows(make_run):
     run = make_run(measured=())
-    assert {row["panel"] for row in overview.rows(run)} == {"accuracy"}
-    paths, notes = overview.draw(run)
+    assert {row["panel"] for row in rows_of("overview", run)} == {"accuracy"}
+    paths, notes, _ = draw_figure("overview", run)
     assert [path.name for path in paths] == ["overview.png", "overview.csv"]
     assert notes == []
 
@@ -204,39 +204,40 @@ def test_upstream_alone_is_drawn_but_has_no_initialisations(make_run):
     starts = ("scratch", "pretrained", "pretrained_unscaled", "covariance")
     missing = [f"downstream-true-{start}-seed{seed}" for start in starts for seed in range(3)]
     run = make_run(missing=missing)
-    panels = {row["panel"] for row in overview.rows(run)}
+    panels = {row["panel"] for row in rows_of("overview", run)}
     assert panels == {"misalignment", "transfer", "activity"}
-    overview.draw(run)
+    draw_figure("overview", run)
     with pytest.raises(UsageError, match="finished downstream stage .*12 are not finished"):
-        initialisations.rows(run)
+        rows_of("initialisations", run)
 
 
 def test_one_label_kind_without_finished_stage_is_drawn(make_run):
     starts = ("scratch", "pretrained", "pretrained_unscaled", "covariance")
     missing = [f"downstream-random-{start}-seed0" for start in starts]
     run = make_run(missing=missing, seeds=(0,), downstream_labels=("true", "random"))
-    assert {row["labels"] for row in initialisations.rows(run)} == {"true"}
-    overview.draw(run)
-    initialisations.draw(run)
+    assert {row["labels"] for row in rows_of("initialisations", run)} == {"true"}
+    draw_figure("overview", run)
+    draw_figure("initialisations", run)
 
 
-@pytest.mark.parametrize("module", [overview, initialisations])
-def test_run_without_finished_stage_is_refused(make_run, module):
+@pytest.mark.parametrize("name", ["overview", "initialisations"])
+def test_run_without_finished_stage_is_refused(make_run, name):
     run = make_run()
     for path in run.path.glob("stages/*/result.json"):
         path.unlink()
     with pytest.raises(UsageError, match="must hold a finished .*run it first without --mode=draw"):
-        module.draw(run)
+        draw_figure(name, run)
     assert not run.figures_path.exists()
 
 
 def test_folder_without_run_is_refused(tmp_path):
     with pytest.raises(UsageError, match="holds no run"):
-        overview.draw(RunDirectory(tmp_path / "nothing"))
+        draw_figure("overview", RunDirectory(tmp_path / "nothing"))
 
 
-def test_footer_tells_data_and_seeds(make_run):
-    assert of_results(Results(make_run(seeds=(0, 4)))) == (
+def test_small_print_tells_data_and_seeds(make_run):
+    results = Results(make_run(seeds=(0, 4)))
+    assert about(results.config, {"": results}) == (
         "run: natural_patches, simple_cnn, upstream train[:50%] (2048 examples), downstream "
         "train[50%:] (2048 examples); probe sets of 512; seeds 0, 4. Bands: 95% interval of the "
         "mean over seeds; thin lines: single seeds."

@@ -7,7 +7,7 @@ import pytest
 from made_up import representation_arrays
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import similarity
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 from rl_keras.science.similarity import linear_cka, maximum_match
 from rl_keras.storage.run_folder import StageKey
 
@@ -33,7 +33,7 @@ def pick(rows, measure, layer, pair):
     ],
 )
 def test_pairs_are_compared_layer_by_layer(make_run, measure, compare):
-    rows = similarity.rows(make_run(variants=TWO, starts=("none",)))
+    rows = rows_of("similarity", make_run(variants=TWO, starts=("none",)))
     crossed = list(itertools.product(SEEDS, SEEDS))
     pairs = {
         "random, real: same seed": ("random", "true", [(s, s) for s in SEEDS]),
@@ -52,7 +52,7 @@ def test_pairs_are_compared_layer_by_layer(make_run, measure, compare):
 
 
 def test_unrelated_outputs_have_no_unbiased_kernel_alignment(make_run):
-    rows = similarity.rows(make_run(variants=TWO, starts=("none",)))
+    rows = rows_of("similarity", make_run(variants=TWO, starts=("none",)))
     (null,) = pick(rows, "cka", "conv1", "null: shuffled")
     (same,) = pick(rows, "cka", "conv1", "random, real: same seed")
     assert null["low"] < 0 < null["high"] < same["mean"]
@@ -63,7 +63,7 @@ def test_silent_units_are_counted_and_one_network_has_no_pair(make_run):
     def silence(key, arrays):
         arrays["representation/conv1/sample"][:, :2] = 0
 
-    rows = similarity.rows(make_run(starts=("none",), seeds=(0,), change=silence))
+    rows = rows_of("similarity", make_run(starts=("none",), seeds=(0,), change=silence))
     assert {row["measure"] for row in rows} == {"active_units"}
     assert [(row["layer"], row["mean"]) for row in rows] == [("conv1", 0.6), ("dense1", 1.0)]
 
@@ -75,7 +75,7 @@ def test_networks_that_saw_other_examples_are_not_compared(make_run):
 
     run = make_run(variants=TWO, starts=("none",), change=other)
     with pytest.raises(UsageError, match="the same test examples in all variants"):
-        similarity.rows(run)
+        rows_of("similarity", run)
 
 
 def test_positions_count_as_other_examples(make_run):
@@ -83,7 +83,7 @@ def test_positions_count_as_other_examples(make_run):
         arrays["representation/conv1/positions"] += key.seed
 
     with pytest.raises(UsageError, match="the same test examples"):
-        similarity.rows(make_run(starts=("none",), change=other))
+        rows_of("similarity", make_run(starts=("none",), change=other))
 
 
 def test_a_dead_layer_is_left_out(make_run):
@@ -91,13 +91,15 @@ def test_a_dead_layer_is_left_out(make_run):
         arrays["representation/dense1/sample"][:] = 0
 
     run = make_run(starts=("none",), change=dead)
-    rows = similarity.rows(run)
+    rows = rows_of("similarity", run)
     assert {row["layer"] for row in rows if row["measure"] == "cka"} == {"conv1"}
     assert {row["mean"] for row in rows if row["layer"] == "dense1"} == {0.0}  # active ones too
-    assert similarity.draw(run)[1] == []
+    assert draw_figure("similarity", run).notes == []
 
 
 def test_runs_without_representations_are_noted(make_run):
     run = make_run(measured=())
-    assert similarity.rows(run) == []
-    assert similarity.draw(run)[1] == ["similarity: not measured; set --keep_representations"]
+    assert rows_of("similarity", run) == []
+    assert draw_figure("similarity", run).notes == [
+        "similarity: not measured; set --keep_representations"
+    ]

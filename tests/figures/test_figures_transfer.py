@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rl_keras.figures import transfer_function
+from rl_keras.figures.plotting.drawing import draw_figure, rows_of
 from rl_keras.papers.printed import printed_curve
 from rl_keras.settings.experiment import from_values
 from rl_keras.storage.run_folder import StageKey, read_arrays
@@ -28,7 +28,7 @@ def without_filters(key, arrays):
 
 
 def test_epochs_of_the_paper_are_taken_where_they_were_measured(make_run):
-    rows = transfer_function.rows(make_run(upstream_epochs=50, change=without_filters))
+    rows = rows_of("transfer_function", make_run(upstream_epochs=50, change=without_filters))
     rows = pick(rows, quantity="conv1/transfer")
     # 400 steps are 50 epochs, measured every 20 steps or 2.5 epochs.
     assert sorted({row["step"] for row in rows}) == [40, 80, 160, 320]
@@ -36,28 +36,28 @@ def test_epochs_of_the_paper_are_taken_where_they_were_measured(make_run):
 
 @pytest.mark.parametrize("epochs", [10, 40])  # too short; no measurement near the fifth epoch
 def test_else_moments_are_spread_over_the_training(make_run, epochs):
-    rows = transfer_function.rows(make_run(upstream_epochs=epochs, change=without_filters))
+    rows = rows_of("transfer_function", make_run(upstream_epochs=epochs, change=without_filters))
     rows = pick(rows, quantity="conv1/transfer")
     assert sorted({row["step"] for row in rows}) == [0, 100, 200, 400]
 
 
 def test_mean_and_interval_over_seeds(make_run):
     run = make_run()
-    rows = pick(transfer_function.rows(run), quantity="conv1/transfer", step=200)
+    rows = pick(rows_of("transfer_function", run), quantity="conv1/transfer", step=200)
     stages = [upstream(run, seed) for seed in range(3)]
     values = np.array([stage["alignment/conv1/transfer"][10] for stage in stages])
     half = T_TWO_DEGREES * values.std(axis=0, ddof=1) / math.sqrt(3)
     np.testing.assert_allclose([row["mean"] for row in rows], values.mean(axis=0))
     np.testing.assert_allclose([row["high"] for row in rows], values.mean(axis=0) + half)
     np.testing.assert_allclose([row["x"] for row in rows], stages[0]["alignment/conv1/eigenvalues"])
-    (level,) = pick(transfer_function.rows(run), quantity="conv1/initial_level")
+    (level,) = pick(rows_of("transfer_function", run), quantity="conv1/initial_level")
     first = [stage["alignment/conv1/transfer"][0].mean() for stage in stages]
     assert level["mean"] == pytest.approx(np.mean(first))
 
 
 def test_last_filters_of_all_seeds_are_one_set(make_run):
     run = make_run()
-    rows = transfer_function.rows(run)
+    rows = rows_of("transfer_function", run)
     assert pick(rows, quantity="conv1/transfer", step=400) == []
     pooled = pick(rows, quantity="conv1/pooled_transfer", step=400)
     filters = [upstream(run, seed)["alignment/conv1/filters"] for seed in range(3)]
@@ -68,7 +68,7 @@ def test_last_filters_of_all_seeds_are_one_set(make_run):
     left = np.sqrt([np.mean(rows**2, axis=0) for rows in left])
     half = T_TWO_DEGREES * np.sqrt(2 * left.var(axis=0))
     np.testing.assert_allclose([row["high"] for row in pooled], f + half)
-    transfer_function.draw(run)
+    draw_figure("transfer_function", run)
 
 
 def other_data(key, arrays):
@@ -82,19 +82,19 @@ def too_few(key, arrays):
 @pytest.mark.parametrize("change", [without_filters, other_data, too_few])
 def test_filters_that_are_not_one_set_are_not_pooled(make_run, change):
     run = make_run(change=change)
-    names = {row["quantity"] for row in transfer_function.rows(run)}
+    names = {row["quantity"] for row in rows_of("transfer_function", run)}
     assert names == {"conv1/transfer", "conv1/initial_level"}
-    transfer_function.draw(run)
+    draw_figure("transfer_function", run)
 
 
 def test_one_seed_has_no_interval(make_run):
-    rows = pick(transfer_function.rows(make_run(seeds=(4,))), step=400)
+    rows = pick(rows_of("transfer_function", make_run(seeds=(4,))), step=400)
     assert {(row["quantity"], row["low"]) for row in rows} == {("conv1/transfer", None)}
 
 
 def test_each_variant_has_its_own(make_run):
     run = make_run(variants="random: ; true: upstream_labels=true", starts=("none",))
-    rows = pick(transfer_function.rows(run), quantity="conv1/initial_level")
+    rows = pick(rows_of("transfer_function", run), quantity="conv1/initial_level")
     assert [(row["variant"], row["labels"]) for row in rows] == [
         ("random", "random"),
         ("true", "true"),
@@ -134,22 +134,22 @@ def test_published_synthetic_values_are_drawn_as_they_are(make_run):
         arrays["alignment/conv1/eigenvalues"] = np.linspace(3.0, 0.1, 27) ** 2
 
     run = make_run(starts=("none",), change=synthetic, **RISING, widths=(256, 256))
-    rows = pick(transfer_function.rows(run), quantity="paper (Figure 20, right)")
+    rows = pick(rows_of("transfer_function", run), quantity="paper (Figure 20, right)")
     assert [row["x"] for row in rows] == [0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
     assert [row["mean"] for row in rows] == [0.183, 0.203, 0.226, 0.239, 0.249, 0.253, 0.254]
     assert {(row["num_seeds"], row["step"], row["seed_0"]) for row in rows} == {(0, None, None)}
-    measured = pick(transfer_function.rows(run), quantity="conv1/transfer", step=0)
+    measured = pick(rows_of("transfer_function", run), quantity="conv1/transfer", step=0)
     assert measured[0]["x"] == pytest.approx(3.0)  # sigma, not the eigenvalue
-    transfer_function.draw(run)
+    draw_figure("transfer_function", run)
 
 
 def test_published_cifar_values_start_at_our_initial_level(make_run):
     run = make_run(starts=("none",), **CIFAR)
-    rows = transfer_function.rows(run)
+    rows = rows_of("transfer_function", run)
     (level,) = pick(rows, quantity="conv1/initial_level")
     name = "paper (Figure 4, centre, epoch 40), its baseline at our initial level"
     (peak,) = pick(rows, quantity=name, x=0.27)
     unit = level["mean"] / 0.0018
     assert peak["low"] == pytest.approx(0.095 * unit)
     assert peak["mean"] == pytest.approx(0.1 * unit)
-    transfer_function.draw(run)
+    draw_figure("transfer_function", run)

@@ -1,21 +1,24 @@
 """Figures over the variants of a run: their numbers worked out here, and what is missing."""
 
 import csv
+import importlib
 import math
 
 import numpy as np
 import pytest
 
 from rl_keras.errors import UsageError
-from rl_keras.figures import ACROSS_VARIANTS, FIGURES, misalignment, transfer_speed, widths
-from rl_keras.figures.plotting import small_print
-from rl_keras.figures.plotting.drawing import draw_all
+from rl_keras.figures.plotting import panels, small_print
+from rl_keras.figures.plotting.drawing import draw_all, draw_figure, rows_of
 from rl_keras.results import quantities
 from rl_keras.results.runs import Results, read_variants
+from rl_keras.settings.run import FIGURES
 from rl_keras.storage.run_folder import RunDirectory, StageKey, read_arrays
 
 TWO = "fast: upstream_num_random_classes=5; slow: upstream_num_random_classes=50"
 WIDE = "wide: filters=512; narrow: filters=128; middle: filters=256"
+MODULES = {name: importlib.import_module(f"rl_keras.figures.{name}") for name in FIGURES}
+ACROSS_VARIANTS = [name for name in FIGURES if getattr(MODULES[name], "ACROSS_VARIANTS", False)]
 T_TWO_DEGREES = 4.302652729911275  # Student's t, 97.5%
 STARTS = ("scratch", "pretrained")
 
@@ -40,7 +43,7 @@ def slow_down(key, arrays, variant):
 @pytest.mark.parametrize("probe", ["train", "test"])
 def test_transfer_speed_has_each_variant_and_kind(make_run, probe):
     run = make_run(variants=TWO, starts=STARTS, downstream_labels=("true", "random"))
-    rows = transfer_speed.rows(run)
+    rows = rows_of("transfer_speed", run)
     assert {(row["variant"], row["labels"]) for row in rows} == {
         (variant, labels) for variant in ("fast", "slow") for labels in ("true", "random")
     }
@@ -61,7 +64,7 @@ def test_transfer_speed_has_each_variant_and_kind(make_run, probe):
 
 def test_steps_to_90_of_a_variant_that_does_not_get_there(make_run):
     run = make_run(variants=TWO, starts=STARTS, change=slow_down)
-    rows = pick(transfer_speed.rows(run), panel="steps_to_90")
+    rows = pick(rows_of("transfer_speed", run), panel="steps_to_90")
     steps = [result(run, "fast", "true", "pretrained", seed)["steps_to_90"] for seed in range(3)]
     (fast,) = pick(rows, variant="fast", start="pretrained")
     assert [fast[f"seed_{seed}"] for seed in range(3)] == steps
@@ -71,12 +74,12 @@ def test_steps_to_90_of_a_variant_that_does_not_get_there(make_run):
     (scratch,) = pick(rows, variant="slow", start="scratch")
     assert scratch["seed_1"] == math.inf and math.isfinite(scratch["seed_0"])
     assert (scratch["mean"], scratch["low"]) == (None, None)
-    transfer_speed.draw(run)
+    draw_figure("transfer_speed", run)
 
 
 def test_of_several_depths_the_deepest_is_compared(make_run):
     run = make_run(starts=("pretrained", "scratch"), transfer_depths=(2, 1), seeds=(0,))
-    assert {row["start"] for row in transfer_speed.rows(run)} == {
+    assert {row["start"] for row in rows_of("transfer_speed", run)} == {
         "scratch",
         "pretrained-first2",
         "",
@@ -84,7 +87,7 @@ def test_of_several_depths_the_deepest_is_compared(make_run):
     results = Results(run)
     assert quantities.deepest_arms(results.config) == ["pretrained-first2", "scratch"]
     assert quantities.depth_text(results) == " Transferred: the first 2 layers."
-    transfer_speed.draw(run)
+    draw_figure("transfer_speed", run)
 
 
 def test_misalignment_of_each_variant(make_run):
@@ -95,7 +98,7 @@ def test_misalignment_of_each_variant(make_run):
     run = make_run(
         variants="random: ; true: upstream_labels=true", change=raise_it, starts=("none",)
     )
-    rows = misalignment.rows(run)
+    rows = rows_of("misalignment", run)
     assert {(row["variant"], row["labels"]) for row in rows} == {
         ("random", "random"),
         ("true", "true"),
@@ -112,7 +115,7 @@ def test_misalignment_of_each_variant(make_run):
         sd = stages[0]["alignment/conv1/random_basis_sd"][-1]
         (last,) = pick(rows, variant=variant, quantity="conv1/random_basis", step=400)
         assert last["high"] - last["mean"] == pytest.approx(math.hypot(sd, np.std(means)))
-    paths, notes = misalignment.draw(run)
+    paths, notes, _ = draw_figure("misalignment", run)
     assert [path.name for path in paths] == ["misalignment.png", "misalignment.csv"]
     assert notes == []
 
@@ -124,8 +127,8 @@ def test_misalignment_that_is_undefined_in_one_run(make_run):
             arrays[f"alignment/conv1/{name}"] = np.full(21, np.nan)
 
     run = make_run(change=few, seeds=(0,))
-    assert misalignment.rows(run) == []
-    _, notes = misalignment.draw(run)
+    assert rows_of("misalignment", run) == []
+    notes = draw_figure("misalignment", run).notes
     assert (
         notes[0] == "left out, since not finite: upstream-random-seed0 alignment/conv1/data_basis"
     )
@@ -137,7 +140,7 @@ def test_gain_is_the_difference_to_scratch_paired_by_seed(make_run):
         starts=(*STARTS, "covariance"),
         missing=("wide/downstream-true-scratch-seed1",),
     )
-    rows = widths.rows(run)
+    rows = rows_of("widths", run)
     gains = pick(rows, panel="gain", start="pretrained")
     assert [(row["variant"], row["x"]) for row in gains] == [
         ("narrow", 128),
@@ -156,7 +159,7 @@ def test_gain_is_the_difference_to_scratch_paired_by_seed(make_run):
     assert gains[0]["high"] == pytest.approx(np.mean(expected) + half)
     assert (gains[2]["num_seeds"], gains[2]["seed_1"]) == (2, None)
     assert {row["start"] for row in pick(rows, panel="gain")} == {"pretrained", "covariance"}
-    _, notes = widths.draw(run)
+    notes = draw_figure("widths", run).notes
     assert notes == [
         "variant wide: drawn from 8 of 9 stages; missing: downstream-true-scratch-seed1"
     ]
@@ -164,12 +167,12 @@ def test_gain_is_the_difference_to_scratch_paired_by_seed(make_run):
 
 def test_widths_steps_are_infinite_for_seeds_that_never_get_there(make_run):
     run = make_run(variants="slow: filters=128; fast: filters=256", starts=STARTS, change=slow_down)
-    rows = pick(widths.rows(run), panel="steps_to_90", start="pretrained")
+    rows = pick(rows_of("widths", run), panel="steps_to_90", start="pretrained")
     assert [(row["x"], row["seed_0"]) for row in rows] == [
         (128, math.inf),
         (256, result(run, "fast", "true", "pretrained", 0)["steps_to_90"]),
     ]
-    widths.draw(run)
+    draw_figure("widths", run)
 
 
 @pytest.mark.parametrize(
@@ -187,36 +190,36 @@ def test_horizontal_axis_is_the_one_setting_with_a_number(
     make_run, variants, values, expected, differing
 ):
     run = make_run(variants=variants, starts=STARTS, seeds=(0,), **values)
-    assert [row["x"] for row in pick(widths.rows(run), panel="gain")] == expected
+    assert [row["x"] for row in pick(rows_of("widths", run), panel="gain")] == expected
     note = f"widths: drawn by variant, as no single model setting differs. Received: {differing}"
-    assert widths.draw(run)[1] == ([note] if differing else [])
+    assert draw_figure("widths", run).notes == ([note] if differing else [])
 
 
-@pytest.mark.parametrize("name", sorted(ACROSS_VARIANTS & set(FIGURES)))
+@pytest.mark.parametrize("name", ACROSS_VARIANTS)
 def test_missing_variant_is_noted_and_the_others_are_drawn(make_run, name):
     run = make_run(variants=TWO, seeds=(0,), starts=STARTS)
     for path in (run.path / "slow").glob("stages/*/result.json"):
         path.unlink()
-    paths, notes = FIGURES[name](run)
+    paths, notes, _ = draw_figure(name, run)
     assert paths == [run.figures_path / f"{name}.png", run.figures_path / f"{name}.csv"]
     assert "variant slow: nothing is finished to draw" in notes
     with open(paths[1], newline="") as file:
         assert {row["variant"] for row in csv.DictReader(file)} == {"fast"}
 
 
-@pytest.mark.parametrize("module", [transfer_speed, misalignment, widths])
-def test_without_any_finished_variant_nothing_is_drawn(make_run, module):
+@pytest.mark.parametrize("name", ["transfer_speed", "misalignment", "widths"])
+def test_without_any_finished_variant_nothing_is_drawn(make_run, name):
     run = make_run(variants=TWO, seeds=(0,))
     for path in run.path.glob("*/stages/*/result.json"):
         path.unlink()
     with pytest.raises(UsageError, match="must hold a variant with a finished stage to draw"):
-        module.draw(run)
+        draw_figure(name, run)
 
 
-@pytest.mark.parametrize("module", [transfer_speed, widths])
-def test_run_without_downstream_stages_is_refused(make_run, module):
+@pytest.mark.parametrize("name", ["transfer_speed", "widths"])
+def test_run_without_downstream_stages_is_refused(make_run, name):
     with pytest.raises(UsageError, match="finished downstream stage"):
-        module.draw(make_run(starts=("none",), seeds=(0,)))
+        draw_figure(name, make_run(starts=("none",), seeds=(0,)))
 
 
 def test_small_print_tells_where_variants_differ(make_run):
@@ -225,7 +228,7 @@ def test_small_print_tells_where_variants_differ(make_run):
         seeds=(0, 1),
     )
     found = read_variants(run)
-    assert small_print.of_variants(run, found, bands=False) == (
+    assert small_print.about(run.read_config(), found, has_bands=False) == (
         "run: natural_patches, simple_cnn, upstream train[:50%] (2048 examples), downstream "
         "train[50%:] (2048 examples) or downstream train[60%:] (2048 examples); probe sets of 512; "
         "seeds 0, 1. Variants: one: alignment_layers=a,b,...,g; other: "
@@ -234,9 +237,9 @@ def test_small_print_tells_where_variants_differ(make_run):
 
 
 def test_title_names_the_variant_unless_its_labels_do():
-    assert small_print.title("wide", "Upstream, ", "true") == "wide: "
-    assert small_print.title("true", "Upstream, ", "true") == "Upstream, "
-    assert small_print.title("", "Upstream, ") == "Upstream, "
+    assert panels.title("Upstream", "true", "wide") == "wide: true labels"
+    assert panels.title("Upstream", "true", "true") == "Upstream, true labels"
+    assert panels.title("Upstream", "true", "") == "Upstream, true labels"
 
 
 def test_a_figure_of_one_run_is_drawn_for_each_variant_that_has_results(make_run):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from rl_keras import models
 from rl_keras.errors import UsageError
 from rl_keras.models import (
     BUILDERS,
@@ -19,7 +20,7 @@ from rl_keras.models import (
 )
 from rl_keras.seeds import derive_seed
 from rl_keras.settings.experiment import all_settings, from_values
-from rl_keras.settings.model import MODELS, ModelConfig
+from rl_keras.settings.model import MODELS, OF_EVERY_MODEL, ModelConfig
 
 
 def test_parameter_counts_are_the_papers():
@@ -123,17 +124,22 @@ def test_every_builder_is_a_choice_and_every_setting_belongs_to_one():
     settings = {setting.name: setting for setting in all_settings() if setting.section == "model"}
     assert settings.pop("model").choices == tuple(BUILDERS) == tuple(MODELS)
     taken = {name for names in MODELS.values() for name in names}
-    assert taken | {"init_scale", "batch_normalization"} == set(settings)
-    for name, setting in settings.items():  # the help says which models take it
-        takers = {model for model, names in MODELS.items() if name in names}
-        assert all(taker in setting.help for taker in takers), name
+    assert taken | set(OF_EVERY_MODEL) == set(settings)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_settings_have_the_defaults_of_the_builder(name):
     arguments = inspect.signature(BUILDERS[name]).parameters
-    for setting in MODELS[name]:
-        assert getattr(ModelConfig(), setting) == arguments[setting].default, setting
+    for setting in (*OF_EVERY_MODEL, *MODELS[name]):
+        # At auto the builder's default is taken.
+        assert getattr(ModelConfig(), setting) in (arguments[setting].default, "auto"), setting
+
+
+def test_a_name_in_the_package_is_the_builder_and_no_module():
+    assert set(BUILDERS) <= set(models.__all__)
+    for name, builder in BUILDERS.items():
+        assert inspect.isfunction(builder) and getattr(models, name) is builder
+        assert builder.__name__ == name
 
 
 @pytest.mark.parametrize(
@@ -144,6 +150,10 @@ def test_settings_have_the_defaults_of_the_builder(name):
         ({"model": "vgg16", "padding": "same"}, "--padding has no effect on --model=vgg16"),
         ({"model": "small_inception", "depth": 10}, "--depth has no effect on --model=small_inc"),
         ({"model": "small_alexnet", "width": 0.0}, "--width must be positive. Received: 0.0"),
+        (
+            {"model": "linear", "batch_normalization": "local"},
+            "--batch_normalization has no effect",
+        ),
         ({"model": "resnet18", "widen": 2}, "--widen has no effect on --model=resnet18"),
         ({"model": "resnet18", "stem": "mnist"}, "--stem must be one of imagenet, cifar"),
         ({"model": "wide_resnet", "depth": 27}, "--depth must be 6 n [+] 4.* Received: 27"),
@@ -170,11 +180,56 @@ def test_settings_without_meaning_are_refused(values, message):
             "must not exceed the input of layer 'conv3', 1x4, with --padding=valid. Received: 3",
         ),
         (ModelConfig(kernel_size=9), (8, 8, 3), "--kernel_size must not exceed the image, 8x8"),
+        (ModelConfig(model="linear", random_filters=2), (30,), "--model=linear takes images"),
+        (
+            ModelConfig(model="linear", random_filters=2, kernel_size=9),
+            (8, 8, 3),
+            "^--kernel_size must not exceed the image, 8x8, with `padding='valid'`. Received: 9$",
+        ),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(config, shape, message):
     with pytest.raises(UsageError, match=message):
         build_model(config, shape, 10, seed=0)
+
+
+@pytest.mark.parametrize("name", sorted({*BUILDERS} - {"mlp", "linear"}))
+def test_from_python_a_builder_names_its_argument(name):
+    message = r"^`input_shape` must be \(height, width, channels\). Received: input_shape=\(30,\)$"
+    with pytest.raises(ValueError, match=message):
+        BUILDERS[name]((30,))
+
+
+@pytest.mark.parametrize("build", [simple_cnn, cnn3])
+def test_from_python_a_kernel_without_padding_must_fit_the_image(build):
+    message = (
+        "^`kernel_size` must not exceed the image, 2x8, with `padding='valid'`. "
+        "Received: kernel_size=3$"
+    )
+    with pytest.raises(ValueError, match=message):
+        build((2, 8, 3))
+
+
+def refusing(message):
+    def build(**_):
+        raise ValueError(message)
+
+    return build
+
+
+def test_an_argument_without_a_flag_is_named_beside_the_model(monkeypatch):
+    message = "`input_shape` must be at least 12x12. Received: input_shape=(8, 8, 3)"
+    monkeypatch.setitem(BUILDERS, "cnn3", refusing(message))
+    expected = "^--model=cnn3: `input_shape` must be at least 12x12. Received: .8, 8, 3.$"
+    with pytest.raises(UsageError, match=expected):
+        build_model(ModelConfig(model="cnn3"), (8, 8, 3), 10, seed=0)
+
+
+def test_errors_of_a_builder_about_other_things_keep_their_traceback(monkeypatch):
+    monkeypatch.setitem(BUILDERS, "mlp", refusing("shapes do not match"))
+    with pytest.raises(ValueError, match="shapes do not match") as caught:
+        build_model(ModelConfig(model="mlp"), (8,), 10, seed=0)
+    assert not isinstance(caught.value, UsageError)
 
 
 def test_images_that_just_fit_are_taken():

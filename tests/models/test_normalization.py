@@ -178,5 +178,6 @@ def test_residual_networks_refuse_to_go_without():
     for name, build in (("resnet18", resnet18), ("wide_resnet", wide_resnet)):
         with pytest.raises(ValueError, match="must be 'local' or 'synchronized'"):
             build(batch_normalization="none")
-        with pytest.raises(UsageError, match="--batch_normalization must be local, synchronized"):
-            from_values({"model": name, "batch_normalization": "none"})
+        message = "--batch_normalization must be 'local' or 'synchronized', or .* Received: 'none'"
+        with pytest.raises(UsageError, match=message):
+            build_model(ModelConfig(name, batch_normalization="none"), (8, 8, 3), 10, seed=0)

@@ -24,22 +24,22 @@ def verdicts(tmp_path):
         defaults = {"experiment": "made_up", "workdir": str(workdir), "seeds": (0, 1, 2)}
         config = from_values({**defaults, **values})
         RunDirectory(workdir).claim(config, "")
-        for variant, own in expand(config).items():
+        for variant, settings in expand(config).items():
             run = RunDirectory(workdir / variant)
-            run.claim(own, "")
-            for key in stage_keys(own):
+            run.claim(settings, "")
+            for key in stage_keys(settings):
                 if key.name not in missing:
                     stored = arrays(variant, key) if arrays else {}
                     result = {"summary": summary(variant, key) if summary else {}}
-                    result |= {"num_classes": 10, "labels_realised_rate": _noise(own)}
+                    result |= {"num_classes": 10, "labels_realised_rate": _noise(settings)}
                     logged = losses(variant, key) if losses else {}
                     metrics = [_logged(step, value) for step, value in logged.items()]
                     stored = {name: np.asarray(value) for name, value in stored.items()}
                     run.finish_stage(key, result, metrics, stored)
-        found: dict[str, list] = {}
+        by_key: dict[str, list] = {}
         for verdict in evaluate(read_runs(str(tmp_path / "runs"))[0]):
-            found.setdefault(verdict.claim.key, []).append(verdict)
-        return found
+            by_key.setdefault(verdict.claim.key, []).append(verdict)
+        return by_key
 
     return make
 

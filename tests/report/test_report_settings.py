@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_keras.report.settings import read_flagfile, rows
+from rl_keras.report.settings import read_flagfile, setting_rows
 from rl_keras.settings.experiment import from_values
 
 TEXT = """\
@@ -39,7 +39,7 @@ def flagfile(tmp_path):
 
 def marks(flagfile, **values):
     config = from_values({"experiment": "made_up", **values})
-    return {row.flag: (row.value, row.mark, row.note) for row in rows(config, flagfile)}
+    return {row.flag: (row.value, row.mark, row.note) for row in setting_rows(config, flagfile)}
 
 
 def test_title_and_question(flagfile):

@@ -9,8 +9,6 @@ from rl_keras.science.label_noise import (
     expected_agreement,
     guide_accuracy,
     implied_noise_rate,
-    label_precision,
-    selection,
 )
 
 
@@ -35,8 +33,6 @@ def test_published_experiments_lie_near_the_closed_forms():
     noise = np.arange(11) / 10
     np.testing.assert_allclose(expected_agreement(noise, 10), agreement, atol=0.1)
     np.testing.assert_allclose(expected_agreement(noise, 10, accuracy=0.92), agreement, atol=0.035)
-    precision = [0.883, 0.766, 0.596, 0.357]
-    np.testing.assert_allclose(label_precision([0.5, 0.6, 0.7, 0.8], 10), precision, atol=0.035)
     pairs = [0.902, 0.765, 0.633, 0.521, 0.458, 0.432]
     expected = expected_agreement(np.arange(6) / 10, 10, "pair", accuracy=0.9)
     np.testing.assert_allclose(expected, pairs, atol=0.04)
@@ -67,12 +63,10 @@ def test_closed_forms_are_those_of_drawn_labels(kind):
         % 5
         for _ in range(2)
     )
-    chosen = selection(predicted, given, true_labels)
+    agreement = np.mean(predicted == given)
     error = 4 * math.sqrt(0.25 / num)
-    assert chosen.agreement == pytest.approx(expected_agreement(0.3, 5, kind), abs=error)
-    assert chosen.precision == pytest.approx(label_precision(0.3, 5, kind), abs=1.5 * error)
-    assert chosen.recall == pytest.approx(1 - 0.3, abs=1.5 * error)
-    assert implied_noise_rate(chosen.agreement, 5, kind) == pytest.approx(0.3, abs=3 * error)
+    assert agreement == pytest.approx(expected_agreement(0.3, 5, kind), abs=error)
+    assert implied_noise_rate(agreement, 5, kind) == pytest.approx(0.3, abs=3 * error)
 
 
 @pytest.mark.parametrize(("kind", "end"), [("symmetric", 0.9), ("pair", 0.5)])
@@ -114,15 +108,6 @@ def test_guides_are_the_agreement_of_redrawn_labels():
         assert given[10] == pytest.approx(1 / num_classes)
 
 
-def test_selection_of_nothing_has_no_precision_and_of_noise_no_recall():
-    nothing = selection([1, 1], given_labels=[0, 0], true_labels=[0, 1])
-    assert (nothing.agreement, nothing.recall) == (0, 0)
-    assert math.isnan(nothing.precision)
-    noise = selection([0, 0], given_labels=[0, 0], true_labels=[1, 1])
-    assert (noise.agreement, noise.precision) == (1, 0)
-    assert math.isnan(noise.recall)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -134,8 +119,6 @@ def test_selection_of_nothing_has_no_precision_and_of_noise_no_recall():
         (lambda: implied_noise_rate(-0.1, 3), "agreement must be in"),
         (lambda: guide_accuracy(3, 3), "corruption must be in"),
         (lambda: guide_accuracy(0.1, 3, "clean"), "labels='clean'"),
-        (lambda: selection([0], [0, 1], [0, 1]), r"shapes \[\(1,\), \(2,\), \(2,\)\]"),
-        (lambda: selection([], [], []), "must be"),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -86,3 +86,13 @@ def test_help_lists_every_flag(capsys):
         command_line.parse(["--help"])
     text = capsys.readouterr().out
     assert all(f"--{setting.flag}=" in text for setting in all_settings())
+    lines = text.splitlines()
+    for line in (
+        "  --strategy=auto [auto|cpu|mirrored|multi_worker|tpu]",
+        "  --upstream_momentum=0.9 [at least 0 and below 1]",
+        "  --padding=valid [valid|same] (simple_cnn, cnn3)",  # the models that take it
+        "  --dense_units=(empty) [each at least 1] (cnn3, vgg16)",
+        "  --init_scale=1.0 [positive]",
+        "  --dry_run=false",
+    ):
+        assert line in lines

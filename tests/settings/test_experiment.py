@@ -1,9 +1,14 @@
 import dataclasses
+import pkgutil
+import re
+from pathlib import Path
 
 import pytest
 
+import rl_keras
 from rl_keras.errors import UsageError
 from rl_keras.settings.experiment import ExperimentConfig, all_settings, from_values, to_values
+from rl_keras.settings.run import FIGURES
 from rl_keras.settings.stage import StageConfig
 
 
@@ -34,7 +39,7 @@ def test_defaults_of_the_stages_differ_where_they_must():
 
 BAD = [
     ({"no_such": 1}, "unknown setting.*Received: no_such"),
-    ({"seeds": ()}, "--seeds must not be empty"),
+    ({"seeds": ()}, "--seeds must not be empty. Received: ''"),
     ({"seeds": (1, 1)}, "--seeds must not repeat an entry. Received: 1,1"),
     ({"seeds": (-1,)}, "--seeds must be at least 0. Received: -1"),
     ({"starts": ("scratch", "lucky")}, "--starts must be one of .*Received: lucky"),
@@ -42,7 +47,7 @@ BAD = [
     ({"upstream_corruption": 0.5}, "--upstream_corruption has an effect only with"),
     (
         {"downstream_labels": ("partial",), "downstream_corruption": 1.5},
-        "--downstream_corruption is a probability from 0 to 1. Received: 1.5",
+        "--downstream_corruption must be from 0 to 1. Received: 1.5",
     ),
     ({"downstream_learning_rate": 0.0}, "--downstream_learning_rate must be positive"),
     (
@@ -95,9 +100,16 @@ BAD = [
         {"downstream_steps_per_execution": 4, "probe_every": 8, "measure_every": 6},
         "--measure_every must be a multiple of --downstream_steps_per_execution=4",
     ),
-    ({"transfer_layers": ("all", "conv1")}, "--transfer_layers=all stands alone"),
-    ({"alignment_layers": ("none", "conv1")}, "--alignment_layers=none stands alone"),
-    ({"experiment": "../up"}, "--experiment must be a plain name"),
+    (
+        {"transfer_layers": ("all", "conv1")},
+        "--transfer_layers must not combine all with others. Received: all,conv1",
+    ),
+    (
+        {"alignment_layers": ("none", "conv1")},
+        "--alignment_layers must not combine none with others. Received: none,conv1",
+    ),
+    ({"experiment": "../up"}, "--experiment must be a plain name of .* Received: ../up"),
+    ({"experiment": " up"}, "--experiment must be a plain name of .* Received: ' up'"),
     ({"tpu": "node"}, "--tpu has an effect only with --strategy=tpu. Received: --strategy=auto"),
     ({"mode": "fly"}, "--mode must be one of run, draw, report. Received: fly"),
 ]
@@ -112,3 +124,27 @@ def test_contradictions_are_refused(values, message):
 def test_logarithmic_schedule_does_not_look_at_measure_every():
     values = {"downstream_steps_per_execution": 4, "probe_every": 8, "measure_every": 6}
     assert from_values({**values, "measure_schedule": "logarithmic"})
+
+
+def test_every_number_outside_its_declared_range_is_refused():
+    for setting in all_settings():
+        limits, kind = setting.range, setting.item_type
+        outside = [limits.above, limits.below]
+        outside += [limits.at_least - 1] if limits.at_least is not None else []
+        outside += [limits.at_most + 1] if limits.at_most is not None else []
+        for number in (kind(number) for number in outside if number is not None):
+            value = (number,) if setting.is_list else number
+            expected = f"--{setting.flag} must be {limits}. Received: {number}"
+            with pytest.raises(UsageError, match=re.escape(expected)):
+                from_values({setting.flag: value})
+
+
+def test_defaults_are_values_that_their_settings_take():
+    for setting in all_settings():
+        setting.check(setting.default)
+
+
+def test_the_figures_are_the_modules_of_their_folder():
+    folder = Path(rl_keras.__file__).parent / "figures"
+    modules = {name for _, name, is_folder in pkgutil.iter_modules([folder]) if not is_folder}
+    assert set(FIGURES) == modules and "plotting" not in modules

@@ -96,10 +96,10 @@ def test_a_second_command_trains_nothing(flagfiles, tmp_path, counted):
 def test_one_that_fails_stops_no_other(flagfiles, tmp_path, monkeypatch, capsys):
     train_stage = runner.train_stage
 
-    def failing(stage, trainer, material, directory, *rest):
+    def failing(stage, trainer, data, directory, *rest):
         if "slow" in str(directory.path):
             raise TrainingError("the loss is not finite")
-        return train_stage(stage, trainer, material, directory, *rest)
+        return train_stage(stage, trainer, data, directory, *rest)
 
     monkeypatch.setattr(runner, "train_stage", failing)
     assert program(flagfiles[:2], tmp_path / "all") == 3

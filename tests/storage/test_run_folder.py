@@ -1,15 +1,20 @@
 import json
 import os
+from importlib import metadata
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+import rl_keras
 from rl_keras.errors import UsageError
 from rl_keras.settings.experiment import from_values
 from rl_keras.storage.files import write_bytes
 from rl_keras.storage.run_folder import (
     RunDirectory,
     StageKey,
+    installed_versions,
     read_arrays,
     write_arrays,
     write_table,
@@ -82,6 +87,42 @@ def test_claim_and_read_back(tmp_path):
     run.check(config)
 
 
+def test_the_versions_that_made_a_run_are_recorded(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.claim(from_values({}), "")
+    document = json.loads(run.config_path.read_text())
+    assert list(document) == ["format", "settings", "versions"]
+    assert document["versions"] == {
+        "rl_keras": rl_keras.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }
+
+
+@pytest.mark.parametrize("versions", [{}, {"versions": {"rl_keras": "0.0.1", "keras": "2.0"}}])
+def test_a_run_without_versions_or_with_others_goes_on(tmp_path, versions):
+    run, config = RunDirectory(tmp_path), from_values({"seeds": (0,)})
+    run.claim(config, "")
+    document = json.loads(run.config_path.read_text())
+    del document["versions"]
+    run.config_path.write_text(json.dumps(document | versions))
+    run.check(config)
+    assert run.read_config() == config
+    run.claim(config, "")
+    assert json.loads(run.config_path.read_text())["versions"]["numpy"] == np.__version__
+
+
+def test_the_build_for_tpus_counts_as_tensorflow(monkeypatch):
+    def version(name):
+        if name != "tensorflow-tpu":
+            raise metadata.PackageNotFoundError(name)
+        return "2.19.1"
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert installed_versions() == {"rl_keras": rl_keras.__version__, "tensorflow": "2.19.1"}
+
+
 def test_more_seeds_may_join_a_run_but_other_settings_not(tmp_path):
     run = RunDirectory(tmp_path)
     run.claim(from_values({"seeds": (0,)}), "")
@@ -101,9 +142,9 @@ def test_streaming_is_no_free_setting_since_its_order_differs(tmp_path):
 def test_joined_seeds_are_those_of_both_runs(tmp_path):
     run = RunDirectory(tmp_path)
     config = from_values({"seeds": (3, 1)})
-    assert run.joined(config) == config
+    assert run.with_stored_seeds(config) == config
     run.claim(config, "")
-    assert run.joined(from_values({"seeds": (2, 3)})).run.seeds == (1, 2, 3)
+    assert run.with_stored_seeds(from_values({"seeds": (2, 3)})).run.seeds == (1, 2, 3)
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Quantities at a few places, such as numbers of layers: a point with its interval at each."""
+"""Quantities at a few values of x, such as numbers of layers, each with its interval."""
 
 from collections.abc import Sequence
 
@@ -37,17 +37,17 @@ def draw_points(
     if before is not None:
         ax.plot([before.x[0], x[0]], [before.mean[0], points[0].mean[0]], **line)
     ax.plot(x, [point.mean[0] for point in points], marker=look.marker, label=label, **line)
-    for place, point in zip(x, points, strict=True):
+    for at, point in zip(x, points, strict=True):
         values = point.values[np.isfinite(point.values)]
         is_known = len(values) == len(point.seeds)
         if is_known and len(values) >= style.MIN_SEEDS:
-            ax.vlines(place, point.low, point.high, color=look.color, linewidth=1.2)
+            ax.vlines(at, point.low, point.high, color=look.color, linewidth=1.2)
         elif not is_known or len(values) > 1:
             single = {"color": look.color, "marker": look.marker or "o", "linestyle": ""}
-            ax.plot([place] * len(values), values, **single, **style.HOLLOW)
+            ax.plot([at] * len(values), values, **single, **style.HOLLOW)
 
 
-def tell_missing(
+def note_missing_seeds(
     ax: Axes, points: Sequence[Curve], look: style.Look, line: int, shift: float = 0.0
 ) -> None:
     """Writes at the top of the panel how many seeds have a value, where not all of them do.
@@ -59,18 +59,18 @@ def tell_missing(
         line: how many lines of other points are above this one.
         shift: as in `draw_points`.
     """
-    height, place = 0.95 - LINE * line, ax.get_xaxis_transform()
+    height, transform = 0.95 - LINE * line, ax.get_xaxis_transform()
     for point in points:
         reached = int(np.isfinite(point.values).sum())
         if reached < len(point.seeds):
             x, text = point.x[0] + shift, f"{reached} of {len(point.seeds)}"
-            look_alike = {"color": look.color, "marker": look.marker, **style.HOLLOW}
-            ax.plot([x], [height], transform=place, **look_alike)
+            hollow = {"color": look.color, "marker": look.marker, **style.HOLLOW}
+            ax.plot([x], [height], transform=transform, **hollow)
             ax.annotate(
                 text,
                 (x, height),
                 (4, 0),
-                xycoords=place,
+                xycoords=transform,
                 textcoords="offset points",
                 va="center",
                 color=look.color,

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from rl_keras.results.curves import Curve
-from rl_keras.results.runs import MAX_NAMED, Results
+from rl_keras.results.runs import MAX_NAMED, Variants
+from rl_keras.settings.experiment import ExperimentConfig
 from rl_keras.settings.variants import variant_names
-from rl_keras.storage.run_folder import RunDirectory
 
 STAGES = ("upstream", "downstream")
 _MOST_NAMED = 6  # p-values in the small print
@@ -15,26 +15,31 @@ _LONG = 6  # items of a list that are too many for the small print
 _LONG_TEXT = 600  # characters that are
 
 
-def of_results(*variants: Results, experiment: str = "", bands: bool = True) -> str:
-    """Returns the small print of a figure: experiment, data, seeds, and what its bands are.
+def about(config: ExperimentConfig, variants: Variants, has_bands: bool = True) -> str:
+    """Returns what stands under every figure: experiment, data, seeds, bands, variants.
 
     Args:
-        variants: of what is in the figure; where they differ, all of it is told.
-        experiment: its name; that of the first by default.
-        bands: whether the figure has any.
+        config: of the whole run.
+        variants: what is in the figure, by name, or the run itself, named ""; where they differ,
+            all of it is told.
+        has_bands: whether to say what the bands and thin lines are.
     """
-    configs = [results.config for results in variants]
-    seeds = sorted({key.seed for results in variants for key in results.finished})
-    about = [
-        _either(config.data.dataset for config in configs),
-        _either(config.model.model for config in configs),
-        *(_either(_slices(results, stage) for results in variants) for stage in STAGES),
+    configs = [results.config for results in variants.values()]
+    seeds = sorted({key.seed for results in variants.values() for key in results.finished})
+    parts = [
+        _either(variant.data.dataset for variant in configs),
+        _either(variant.model.model for variant in configs),
+        *(_either(_slices(results, stage) for results in variants.values()) for stage in STAGES),
     ]
-    probes = _either(str(config.measure.probe_examples) for config in configs)
-    return (
-        f"{experiment or configs[0].run.experiment}: {', '.join(filter(None, about))}; "
-        f"probe sets of {probes}; {_seed_text(seeds, bands)}"
+    probes = _either(str(variant.measure.probe_examples) for variant in configs)
+    text = (
+        f"{config.run.experiment}: {', '.join(filter(None, parts))}; "
+        f"probe sets of {probes}; {_seed_text(seeds, has_bands)}"
     )
+    settings = " ".join(_shortened(word) for word in config.run.variants.split())
+    if len(settings) > _LONG_TEXT:
+        settings = f"the {len(variant_names(config))} of the flagfile"
+    return f"{text} Variants: {settings}." if settings else text
 
 
 def _either(texts):
@@ -50,16 +55,22 @@ def _slices(results, stage):
     return _either(f"{text} ({size} examples)" for size in sizes) or text
 
 
-def _seed_text(seeds, bands):
+def _seed_text(seeds, has_bands):
     if len(seeds) > MAX_NAMED:
         text = f"{len(seeds)} seeds"
     elif len(seeds) > 1:
         text = f"seeds {', '.join(map(str, seeds))}"
     else:
         return f"seed {seeds[0]}."
-    if not bands:
+    if not has_bands:
         return f"{text}."
     return f"{text}. Bands: 95% interval of the mean over seeds; thin lines: single seeds."
+
+
+def _shortened(setting):
+    """A setting without the middle of a long list."""
+    items = setting.split(",")
+    return setting if len(items) < _LONG else ",".join([*items[:2], "...", items[-1]])
 
 
 def p_value_text(curves: Iterable[Curve], variant: str = "") -> str:
@@ -78,42 +89,20 @@ def p_value_text(curves: Iterable[Curve], variant: str = "") -> str:
     if not texts:
         return ""
     name = f", {variant}" if variant else ""
-    return f" p of the data basis at the end{name}: {'; '.join(texts)}."
+    return f"p of the data basis at the end{name}: {'; '.join(texts)}."
 
 
-def not_measured(found: Mapping[str, Sequence], figure: str, flag: str) -> list[str]:
-    """Returns notes on variants without any curve, and which flag would have had it measured.
+def not_measured(curves: Mapping[str, Sequence], figure: str, flag: str) -> list[str]:
+    """Returns a note for each variant without any curve, with the flag that has it measured.
 
     Example:
         >>> not_measured({"a": [], "b": [1]}, "memorisation", "ledger")
         ['variant a: memorisation: not measured; set --ledger']
     """
     note = f"{figure}: not measured; set --{flag}"
-    return [f"variant {name}: {note}" if name else note for name, own in found.items() if not own]
+    return [of_variant(name, note) for name, measured in curves.items() if not measured]
 
 
-def title(name: str, without: str, labels: str = "") -> str:
-    """Returns what stands before the kind of labels in the title of a panel.
-
-    Args:
-        name: of the variant.
-        without: for a run without variants, and for variants that are named like their labels.
-        labels: kind of labels.
-    """
-    return without if name in ("", labels) else f"{name}: "
-
-
-def of_variants(run: RunDirectory, found: Mapping[str, Results], bands: bool = True) -> str:
-    """Returns the small print of a figure, with the settings of the variants if there are any."""
-    config = run.read_config()
-    text = of_results(*found.values(), experiment=config.run.experiment, bands=bands)
-    words = " ".join(_shortened(word) for word in config.run.variants.split())
-    if len(words) > _LONG_TEXT:
-        words = f"the {len(variant_names(config))} of the flagfile"
-    return f"{text} Variants: {words}." if words else text
-
-
-def _shortened(setting):
-    """A setting without the middle of a long list."""
-    items = setting.split(",")
-    return setting if len(items) < _LONG else ",".join([*items[:2], "...", items[-1]])
+def of_variant(name: str, note: str) -> str:
+    """Returns a note with the variant that it is about, if it is about one."""
+    return f"variant {name}: {note}" if name else note

@@ -1,13 +1,11 @@
 """The one look of all figures: in grey print, line, marker and lightness tell curves apart."""
 
-import io
 import math
 import string
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -17,13 +15,13 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from rl_keras.results.curves import Curve
+from rl_keras.settings.transfer import STARTS as ALL_STARTS
 from rl_keras.settings.transfer import split_arm
-from rl_keras.storage.files import write_bytes
-from rl_keras.storage.run_folder import RunDirectory, write_table
 
 DPI = 200
 MIN_SEEDS = 3  # an interval from two seeds says little; both are drawn instead
 GREY = "0.45"
+COLOUR_BAR = "colour bar"  # label of axes that are no panel
 _WIDTH, _RIGHT, _TOP, _SMALL_PRINT = 3.1, 0.48, 0.28, 0.4  # inches
 _CHARACTERS = 20  # of the small print in an inch
 SETTINGS = {
@@ -56,48 +54,73 @@ HOLLOW = {"markersize": 3.5, "markerfacecolor": "white", "markeredgewidth": 0.8}
 
 @dataclass(frozen=True)
 class Look:
-    """How a curve is drawn; `place` shifts its markers away from those of other curves."""
+    """How a curve is drawn; `marker_shift` keeps its markers away from those of other curves."""
 
     color: str
     line: str | tuple
     marker: str
-    place: int
+    marker_shift: int
     label: str = ""
 
+    @property
+    def line_settings(self) -> dict:
+        """Colour, line and marker, as `Axes.plot` takes them."""
+        return {"color": self.color, "linestyle": self.line, "marker": self.marker}
 
-# From dark to light, which is what remains of the colours in grey print.
-STARTS = {
-    "scratch": Look("#000000", "-", "o", 0, "from scratch"),
-    "pretrained": Look("#1a4488", (0, (5, 1.5)), "s", 1, "pretrained"),
-    "covariance": Look("#d0673f", (0, (5, 1.5, 1, 1.5)), "D", 2, "drawn from covariance"),
-    "pretrained_unscaled": Look("#dfa21c", (0, (1, 1)), "^", 3, "pretrained, not rescaled"),
-    "layerwise": Look("#35756f", (0, (7, 1.5, 1, 1.5, 1, 1.5)), "P", 4, "drawn layer by layer"),
+
+# They differ in lightness, line and marker too, so that grey print tells them apart.
+BLACK = Look("#000000", "-", "o", 0)
+BLUE = Look("#1a4488", (0, (5, 1.5)), "s", 1)
+ORANGE = Look("#d0673f", (0, (5, 1.5, 1, 1.5)), "D", 2)
+YELLOW = Look("#dfa21c", (0, (1, 1)), "^", 3)
+GREEN = Look("#35756f", (0, (7, 1.5, 1, 1.5, 1, 1.5)), "P", 4)
+MAGENTA = Look("#a23b72", (0, (3, 1, 1, 1, 1, 1)), "v", 5)
+
+VARIANTS = (BLACK, BLUE, ORANGE, YELLOW, GREEN, MAGENTA)  # in their order; again from the first
+
+_KNOWN_STARTS = {
+    "scratch": (BLACK, "from scratch"),
+    "pretrained": (BLUE, "pretrained"),
+    "covariance": (ORANGE, "drawn from covariance"),
+    "pretrained_unscaled": (YELLOW, "pretrained, not rescaled"),
+    "layerwise": (GREEN, "drawn layer by layer"),
 }
-
-
-VARIANTS = (  # as the starts, from dark to light; then round again
-    *(replace(look, label="") for look in STARTS.values()),
-    Look("#a23b72", (0, (3, 1, 1, 1, 1, 1)), "v", 5),
+_FREE = (  # for other starts; their lightness is none of those above
+    Look("#500a2a", (0, (3, 1, 1, 1, 1, 1)), "v", 5),
+    Look("#92d5c2", (0, (9, 2)), "X", 6),
+    Look("#8c5a7d", (0, (2, 2)), "<", 7),
 )
 
 
+def looks_of_starts(starts: Iterable[str]) -> dict[str, Look]:
+    """Returns the look of each start, with its name in the legend.
+
+    A new start needs no entry here. It gets the next free look and is called by its own name;
+    the looks of the others stay as they are.
+
+    Args:
+        starts: names of starts, new ones last.
+    """
+    looks = {}
+    num_free = 0
+    for start in starts:
+        look, label = _KNOWN_STARTS.get(start, (_FREE[num_free % len(_FREE)], start))
+        num_free += start not in _KNOWN_STARTS
+        looks[start] = replace(look, label=label)
+    return looks
+
+
+STARTS = looks_of_starts(ALL_STARTS)
+
 LAST = Look("#3f1d78", "-", "o", 0)
-
-
 MIDDLE = Look("#8a68b8", (0, (5, 1.5)), "s", 1)
-
-
 FIRST = Look("#b5a8cc", (0, (1, 1)), "^", 2)
-
-
 MOMENTS = (  # the last is the darkest
     FIRST,
     Look("#9a7cc4", (0, (5, 1.5, 1, 1.5)), "D", 3),
     Look("#6d49a3", (0, (5, 1.5)), "s", 1),
     LAST,
 )
-
-
 REFERENCE = Look(GREY, (0, (6, 3)), "", 3)
 
 
@@ -108,9 +131,13 @@ def look_of(arm: str) -> Look:
     return look if depth is None else replace(look, label=f"{look.label}, {depth} layers")
 
 
-def context() -> AbstractContextManager:
-    """Returns the context in which figures are made and saved."""
-    return matplotlib.rc_context(SETTINGS)
+def context(others: Mapping[str, object] | None = None) -> AbstractContextManager:
+    """Returns the context in which figures are made and saved.
+
+    Args:
+        others: settings of matplotlib that are to be others than `SETTINGS`.
+    """
+    return matplotlib.rc_context({**SETTINGS, **(others or {})})
 
 
 def subplots(
@@ -119,6 +146,7 @@ def subplots(
     left: float = 0.62,
     between: float | None = None,
     width: float = _WIDTH,
+    top: float = _TOP,
 ) -> tuple[Figure, np.ndarray]:
     """Returns a figure and its axes `(rows, columns)`, all of the same width; in inches.
 
@@ -131,18 +159,19 @@ def subplots(
         left: space at the left of each panel.
         between: this space for all columns but the first, if it is another.
         width: width of each panel.
+        top: space above the first row, for titles; by default of one line.
     """
     step = (left if between is None else between) + width + _RIGHT
-    size = (left + step * (columns - 1) + width + _RIGHT, _TOP + sum(map(sum, rows)) + _SMALL_PRINT)
+    size = (left + step * (columns - 1) + width + _RIGHT, top + sum(map(sum, rows)) + _SMALL_PRINT)
     figure = Figure(figsize=size, dpi=DPI)
     axes = np.empty((len(rows), columns), dtype=object)
-    top = size[1] - _TOP
+    upper = size[1] - top
     for row, (height, space) in enumerate(rows):
         for column in range(columns):
-            box = (left + step * column, top - height, width, height)
+            box = (left + step * column, upper - height, width, height)
             axes[row, column] = figure.add_axes([v / size[i % 2] for i, v in enumerate(box)])
             axes[row, column].margins(x=0.02)
-        top -= height + space
+        upper -= height + space
     return figure, axes
 
 
@@ -167,9 +196,8 @@ def band(
         every_point: mark every point, for points that are no more than one can see.
     """
     mean, low, high = (np.maximum(v, minimum) for v in (curve.mean, curve.low, curve.high))
-    places = None if every_point else (0.03 + 0.04 * look.place, 0.16)
-    line = {"color": look.color, "linestyle": look.line, "marker": look.marker}
-    ax.plot(curve.x, mean, label=label, markevery=places, **line)
+    markers = None if every_point else (0.03 + 0.04 * look.marker_shift, 0.16)
+    ax.plot(curve.x, mean, label=label, markevery=markers, **look.line_settings)
     if len(curve.seeds) >= min_seeds:
         ax.fill_between(curve.x, low, high, color=look.color, alpha=0.18, linewidth=0)
     elif len(curve.seeds) > 1:
@@ -193,10 +221,10 @@ def region(ax: Axes, curve: Curve, label: str, minimum: float = -np.inf) -> None
 
 def thin(ax: Axes, curve: Curve, look: Look) -> None:
     """Draws the mean alone, thin and with hollow markers: the companion of a band."""
-    line = {"color": look.color, "linestyle": look.line, "marker": look.marker}
-    hollow = {"linewidth": 0.7, "markersize": 3.5, "markerfacecolor": "white"}
-    places = (0.05 + 0.04 * look.place, 0.16)
-    ax.plot(curve.x, curve.mean, markevery=places, markeredgewidth=0.7, **line, **hollow)
+    markers = (0.05 + 0.04 * look.marker_shift, 0.16)
+    hollow = {"markersize": 3.5, "markerfacecolor": "white", "markeredgewidth": 0.7}
+    line = {"linewidth": 0.7, "markevery": markers}
+    ax.plot(curve.x, curve.mean, **look.line_settings, **line, **hollow)
 
 
 def level(ax: Axes, height: float, text: str) -> None:
@@ -207,8 +235,8 @@ def level(ax: Axes, height: float, text: str) -> None:
 
 def side_note(ax: Axes, height: float, text: str) -> None:
     """Writes beside the panel, at a height of its vertical axis."""
-    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    ax.annotate(text, (1, height), (3, 0), va="center", color=GREY, fontsize=7, **place)
+    beside = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    ax.annotate(text, (1, height), (3, 0), va="center", color=GREY, fontsize=7, **beside)
 
 
 def legend(ax: Axes, columns: int, note: str = "", others: Iterable[Axes] = ()) -> None:
@@ -229,14 +257,21 @@ def legend(ax: Axes, columns: int, note: str = "", others: Iterable[Axes] = ()) 
         hollow = {"markerfacecolor": "white", "markeredgewidth": 0.7, "markersize": 3.5}
         handles.append(Line2D([], [], color=GREY, linewidth=0.7, marker="o", **hollow))
         texts.append(note)
-    place = ax.transAxes + ScaledTranslation(-0.3, -0.4, ax.figure.dpi_scale_trans)
-    box = {"bbox_to_anchor": (0, 0), "bbox_transform": place}
+    below = ax.transAxes + ScaledTranslation(-0.3, -0.4, ax.figure.dpi_scale_trans)
+    box = {"bbox_to_anchor": (0, 0), "bbox_transform": below}
     ax.legend(handles, texts, loc="upper left", ncols=columns, borderaxespad=0, **box)
 
 
 def legend_space(entries: int, columns: int) -> float:
     """Returns the space under a panel, in inches, for its labels, legend and the next title."""
     return 0.68 + 0.17 * math.ceil(entries / columns)
+
+
+def share_heights(axes: Sequence[Axes]) -> None:
+    """Gives panels one vertical axis, as they are to be compared."""
+    ends = [ax.get_ylim() for ax in axes]
+    for ax in axes:
+        ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))
 
 
 def empty(ax: Axes, text: str) -> None:
@@ -246,24 +281,11 @@ def empty(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY)
 
 
-def finish(figure: Figure, axes: Iterable[Axes], small_print: str) -> None:
-    """Letters the panels and adds the small print under them."""
-    for letter, ax in zip(string.ascii_lowercase, axes, strict=False):
+def finish(figure: Figure, small_print: str) -> None:
+    """Letters the panels, in the order in which they were made, and adds the small print."""
+    panels = [ax for ax in figure.axes if ax.get_visible() and ax.get_label() != COLOUR_BAR]
+    for letter, ax in zip(string.ascii_lowercase, panels, strict=False):
         ax.set_title(f"({letter}) {ax.get_title('left')}")
     width, height = figure.get_size_inches()
     text = textwrap.fill(small_print, int(width * _CHARACTERS))
     figure.text(0.1 / width, 0.08 / height, text, fontsize=6.5, color="0.35", va="bottom")
-
-
-def save(figure: Figure, run: RunDirectory, name: str, rows: list[dict]) -> list[Path]:
-    """Writes `figures/NAME.png`, and beside it `figures/NAME.csv` with the plotted rows.
-
-    Returns:
-        Both paths.
-    """
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    image, table = (run.figures_path / f"{name}.{kind}" for kind in ("png", "csv"))
-    write_table(table, rows)
-    write_bytes(image, buffer.getvalue())
-    return [image, table]

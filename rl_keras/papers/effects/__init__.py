@@ -1,1 +1,1 @@
-"""Effects that decide claims, by subject: functions of the variants of a run."""
+"""The measurements that decide the claims, by subject: from the variants of a run to effects."""

@@ -12,147 +12,146 @@ from rl_keras.results.variants import RANDOM, TRUE, by_network, comparable, cond
 TEST = "final_test_accuracy_true"  # of summary.csv
 
 
-def train_accuracy(found: Variants) -> list[Effect]:
+def train_accuracy(variants: Variants) -> list[Effect]:
     """Measures the train accuracy at the end, in per cent, on labels that had to be memorised."""
-    return _memorised(found, "final_train_accuracy", lambda results: 0)
+    return _of_memorised(variants, "final_train_accuracy", lambda results: 0)
 
 
-def beyond_chance(found: Variants) -> list[Effect]:
+def beyond_chance(variants: Variants) -> list[Effect]:
     """Measures the test accuracy after such labels, less the chance level, in points."""
-    return _memorised(found, TEST, lambda results: 1 / results.num_classes)
+    return _of_memorised(variants, TEST, lambda results: 1 / results.num_classes)
+
+
+def _of_memorised(variants, column, level):
+    """A column of `summary.csv` less a level, in per cent, for random labels to be fitted."""
+    effects = []
+    for name, results in variants.items():
+        if results.config.run.require_fit and condition(results) == RANDOM:
+            subtracted = level(results)
+            cells = results.summaries(results.upstream_keys, column)
+            values = {seed: 100 * (cell - subtracted) for seed, cell in cells.items()}
+            if values:
+                effects.append(effect_of(name or RANDOM, values, results.num_planned_seeds))
+    return effects
 
 
 def slower(slow: str, fast: str = "") -> Callable[[Variants], list[Effect]]:
     """Measures how many times as many steps one condition takes to a loss of 0.1, in doublings.
 
     Args:
-        slow: condition whose steps are to be more, see `condition`; empty for each of the others.
+        slow: condition whose steps are to be more, see `variants.condition`; empty for each of
+            the others.
         fast: condition whose steps are to be fewer; likewise.
     """
 
-    def measure(found: Variants) -> list[Effect]:
+    def measure(variants: Variants) -> list[Effect]:
         return [
-            effect_of(about, {seed: math.log2(r) for seed, r in ratios.items() if r > 0}, planned)
-            for about, ratios, planned in _ratios(found, slow, fast)
+            effect_of(text, {seed: math.log2(r) for seed, r in ratios.items() if r > 0}, planned)
+            for text, ratios, planned in _step_ratios(variants, slow, fast)
         ]
 
     return measure
 
 
-def times_as_long(found: Variants) -> list[Effect]:
+def times_as_long(variants: Variants) -> list[Effect]:
     """Measures how many times as many steps random labels take as true ones."""
     return [
-        effect_of(about, ratios, planned) for about, ratios, planned in _ratios(found, RANDOM, TRUE)
+        effect_of(text, ratios, planned)
+        for text, ratios, planned in _step_ratios(variants, RANDOM, TRUE)
     ]
 
 
-def error_rises(found: Variants) -> list[Effect]:
+def _step_ratios(variants, slow, fast) -> Iterator[tuple[str, dict[int, float], int]]:
+    """Steps of a slow over those of a fast condition, by seed, for each pair of conditions.
+
+    Only variants are compared that differ in nothing else. The level of the loss is one of
+    cross entropy, so others are left out.
+    """
+    with_cross_entropy = {
+        name: results
+        for name, results in variants.items()
+        if results.config.upstream.loss == "cross_entropy"
+    }
+    groups = comparable(with_cross_entropy)
+    for group in groups:
+        steps = {what: first_steps(read_losses(variants[name])) for what, name in group.items()}
+        pairs = itertools.product([slow] if slow else steps, [fast] if fast else steps)
+        for one, other in pairs:
+            if one == other or not steps.get(one) or not steps.get(other):
+                continue
+            ratios = {
+                seed: step / steps[other][seed]
+                for seed, step in steps[one].items()
+                if seed in steps[other]
+            }
+            prefix = f"{group[one]}: " if len(groups) > 1 else ""
+            planned = variants[group[one]].num_planned_seeds
+            yield f"{prefix}{one} against {other}", ratios, planned
+
+
+def error_rises(variants: Variants) -> list[Effect]:
     """Measures the least rise of the test error from one level of corruption to the next.
 
     In percentage points, for each network of a run whose variants differ in the corruption.
     """
     effects = []
-    for network, variants in by_network(found).items():
+    for network, members in by_network(variants).items():
         ordered = [
-            (p, results)
-            for p, _, results in variants
+            (corruption, results)
+            for corruption, _, results in members
             if results.config.data.input_corruption == "none"
         ]
-        levels = [p for p, _ in ordered]
+        levels = [corruption for corruption, _ in ordered]
         if len(levels) < 3 or len(set(levels)) < len(levels):
             continue
-        right = [_final(results, TEST) for _, results in ordered]
-        seeds = [seed for seed in right[0] if all(seed in own for own in right)]
+        accuracies = [results.summaries(results.upstream_keys, TEST) for _, results in ordered]
+        seeds = [seed for seed in accuracies[0] if all(seed in by_seed for by_seed in accuracies)]
         rises = {
-            seed: min(100 * (low[seed] - high[seed]) for low, high in itertools.pairwise(right))
+            seed: min(
+                100 * (low[seed] - high[seed]) for low, high in itertools.pairwise(accuracies)
+            )
             for seed in seeds
         }
-        effects.append(effect_of(network, rises, len(ordered[0][1].config.run.seeds)))
+        effects.append(effect_of(network, rises, ordered[0][1].num_planned_seeds))
     return effects
 
 
-def _ratios(found, slow, fast) -> Iterator[tuple[str, dict[int, float], int]]:
-    """Steps of a slow over those of a fast condition, by seed, for each pair of conditions.
-
-    Only variants are compared that differ in nothing else.
-    """
-    groups = comparable({name: r for name, r in found.items() if _has_cross_entropy(r)})
-    for group in groups:
-        steps = {what: first_steps(read_losses(found[name])) for what, name in group.items()}
-        slows = [slow] if slow else list(steps)
-        fasts = [fast] if fast else list(steps)
-        for one, other in itertools.product(slows, fasts):
-            if one == other or not steps.get(one) or not steps.get(other):
-                continue
-            mine, its = steps[one], steps[other]
-            ratios = {seed: mine[seed] / its[seed] for seed in mine if seed in its}
-            where = f"{group[one]}: " if len(groups) > 1 else ""
-            planned = len(found[group[one]].config.run.seeds)
-            yield f"{where}{one} against {other}", ratios, planned
-
-
-def _has_cross_entropy(results):
-    """The level of the loss is one of cross entropy."""
-    return results.config.upstream.loss == "cross_entropy"
-
-
-def _memorised(found, column, level):
-    """A column of what had to fit random labels, less a level, in per cent."""
-    effects = []
-    for name, results in found.items():
-        if results.config.run.require_fit and condition(results) == RANDOM:
-            less = level(results)
-            values = {seed: 100 * (own - less) for seed, own in _final(results, column).items()}
-            planned = len(results.config.run.seeds)
-            effects += [effect_of(name or RANDOM, values, planned)] if values else []
-    return effects
-
-
-def _final(results, column) -> dict[int, float]:
-    found = {
-        key.seed: results.finished[key]["summary"].get(column) for key in results.upstream_keys
-    }
-    return {seed: float(value) for seed, value in found.items() if value is not None}
-
-
-def kernel_beyond_chance(found: Variants) -> list[Effect]:
+def kernel_beyond_chance(variants: Variants) -> list[Effect]:
     """Measures by how much the Gaussian kernel's interpolant errs less than chance, in points.
 
     It is on the images, which all variants share, so the first one with true labels is taken.
     """
-    for results in _with_true_labels(found).values():
+    for results in _with_true_labels(variants).values():
         errors = _by_seed(results, "minimum_norm/gaussian/test_error")
         if errors:
             chance = 1 - 1 / results.num_classes
             values = {seed: 100 * (chance - error) for seed, error in errors.items()}
-            return [effect_of("images", values, len(results.config.run.seeds))]
+            return [effect_of("images", values, results.num_planned_seeds)]
     return []
 
 
-def larger_norm_errs_less(found: Variants) -> list[Effect]:
+def larger_norm_errs_less(variants: Variants) -> list[Effect]:
     """Measures how much less the interpolant of the larger norm errs, of two kinds of features."""
-    own = {
-        name: {
-            what: _by_seed(results, f"minimum_norm/linear/{what}")
-            for what in ("norm", "test_error")
-        }
-        for name, results in _with_true_labels(found).items()
-    }
-    own = {name: records for name, records in own.items() if all(records.values())}
-    if len(own) != 2:
+    norms, errors = {}, {}
+    for name, results in _with_true_labels(variants).items():
+        norm, error = (
+            _by_seed(results, f"minimum_norm/linear/{what}") for what in ("norm", "test_error")
+        )
+        if norm and error:
+            norms[name], errors[name] = norm, error
+    if len(norms) != 2:
         return []
-    small, large = sorted(own, key=lambda name: max(own[name]["norm"].values()))
+    small, large = sorted(norms, key=lambda name: max(norms[name].values()))
     values = {
-        seed: 100 * (error - own[large]["test_error"][seed])
-        for seed, error in own[small]["test_error"].items()
-        if seed in own[large]["test_error"]
+        seed: 100 * (error - errors[large][seed])
+        for seed, error in errors[small].items()
+        if seed in errors[large]
     }
-    planned = len(found[small].config.run.seeds)
-    return [effect_of(f"{small} against {large}", values, planned)]
+    return [effect_of(f"{small} against {large}", values, variants[small].num_planned_seeds)]
 
 
-def _with_true_labels(found):
-    return {name: results for name, results in found.items() if condition(results) == TRUE}
+def _with_true_labels(variants):
+    return {name: results for name, results in variants.items() if condition(results) == TRUE}
 
 
 def _by_seed(results, path) -> dict[int, float]:

@@ -12,7 +12,7 @@ T2 = 4.302652729911275  # Student's t for two degrees of freedom at 0.975
 
 
 def claim(side="above", bound=0.0):
-    return Claim("k", "it grows", "nowhere", lambda found: [], "growth", "nats", side, bound)
+    return Claim("k", "it grows", "nowhere", lambda by_key: [], "growth", "nats", side, bound)
 
 
 def verdict_of(values, side="above", bound=0.0):

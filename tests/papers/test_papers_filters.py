@@ -42,24 +42,24 @@ def scores(data, random):
 
 def test_misalignments(verdicts):
     arrays = scores((1.5, 1.6, 1.4), (4.5, 5.5, 6.5))
-    found = verdicts(arrays, upstream_labels=("true",), **UPSTREAM)
-    (random,), (data,) = found["fig2_random_basis"], found["fig2_data_basis"]
+    by_key = verdicts(arrays, upstream_labels=("true",), **UPSTREAM)
+    (random,), (data,) = by_key["fig2_random_basis"], by_key["fig2_data_basis"]
     assert by_seed(random) == [3, 4, 5] and random.verdict == "holds"
     assert by_seed(data) == [0, 0.025, -0.025] and data.verdict == "holds"
     assert random.effect.about == "true labels"
 
 
 def test_a_data_basis_that_rises_like_any_other(verdicts):
-    found = verdicts(scores((5, 5, 5), (4.9, 5, 5.1)), **UPSTREAM)
-    assert found["fig2_data_basis"][0].verdict == "fails"
-    found = verdicts(scores((1.5, 1.5, 1.5), (1.5, 1.5, 1.5)), **UPSTREAM)
-    assert found["fig2_data_basis"][0].verdict == "undecided"
-    assert "not positive" in found["fig2_data_basis"][0].reason
+    by_key = verdicts(scores((5, 5, 5), (4.9, 5, 5.1)), **UPSTREAM)
+    assert by_key["fig2_data_basis"][0].verdict == "fails"
+    by_key = verdicts(scores((1.5, 1.5, 1.5), (1.5, 1.5, 1.5)), **UPSTREAM)
+    assert by_key["fig2_data_basis"][0].verdict == "undecided"
+    assert "not positive" in by_key["fig2_data_basis"][0].reason
 
 
 def test_a_seed_that_diverged_is_left_out(verdicts):
-    found = verdicts(scores((1.5, 1.5, 1.5), (4.5, np.nan, 4.5)), **UPSTREAM)
-    assert found["fig2_random_basis"][0].effect.seeds == (0, 2)
+    by_key = verdicts(scores((1.5, 1.5, 1.5), (4.5, np.nan, 4.5)), **UPSTREAM)
+    assert by_key["fig2_random_basis"][0].effect.seeds == (0, 2)
 
 
 def transfer(*last):
@@ -74,19 +74,19 @@ def transfer(*last):
 
 def test_the_hump_of_a_seed_is_where_the_others_have_it(verdicts):
     # Of the other seeds' means the largest stand at the third, the third and the second place.
-    found = verdicts(transfer((1, 9, 4, 2), (1, 3, 5, 2), (1, 3, 6, 2)), **UPSTREAM)
-    assert by_seed(found["fig4_hump"][0]) == [1, 0.5, 0.5]
-    assert by_seed(found["fig4_largest"][0]) == [-1.5, -1, -1]
-    assert by_seed(found["fig4_smallest"][0]) == [0, 0, 0]
-    assert found["fig4_smallest"][0].verdict == "holds"
+    by_key = verdicts(transfer((1, 9, 4, 2), (1, 3, 5, 2), (1, 3, 6, 2)), **UPSTREAM)
+    assert by_seed(by_key["fig4_hump"][0]) == [1, 0.5, 0.5]
+    assert by_seed(by_key["fig4_largest"][0]) == [-1.5, -1, -1]
+    assert by_seed(by_key["fig4_smallest"][0]) == [0, 0, 0]
+    assert by_key["fig4_smallest"][0].verdict == "holds"
 
 
 def test_flat_noise_has_no_hump(verdicts):
     rng = np.random.default_rng(0)
     last = 2 + 0.1 * rng.standard_normal((20, 27))
-    found = verdicts(transfer(*last), seeds=tuple(range(20)), **UPSTREAM)
-    assert found["fig4_hump"][0].verdict == "undecided"
-    assert abs(found["fig4_hump"][0].effect.interval.mean) < 0.03
+    by_key = verdicts(transfer(*last), seeds=tuple(range(20)), **UPSTREAM)
+    assert by_key["fig4_hump"][0].verdict == "undecided"
+    assert abs(by_key["fig4_hump"][0].effect.interval.mean) < 0.03
     assert last.max(axis=1).mean() / 2 - 1 > 0.08  # what its own maximum would have told
 
 
@@ -123,15 +123,15 @@ def printed_times(scale):
 
 
 def test_printed_transfer_functions(verdicts):
-    found = verdicts(printed_times((1.0, 1.02, 0.97)), **FIG_20)
-    assert by_seed(found["fig20_values"][0]) == [0, 2, 3]
-    assert found["fig20_values"][0].verdict == "holds"
+    by_key = verdicts(printed_times((1.0, 1.02, 0.97)), **FIG_20)
+    assert by_seed(by_key["fig20_values"][0]) == [0, 2, 3]
+    assert by_key["fig20_values"][0].verdict == "holds"
     # From 0.184 up to 0.20725 and down to 0.163: the rise is the lesser change.
     rise = (0.20725 - 0.184) / 0.2
-    assert by_seed(found["fig20_shape"][0]) == [rise, 1.02 * rise, 0.97 * rise]
-    assert "fig4_hump" not in found
-    found = verdicts(printed_times((1.2, 1.21, 1.19)), **FIG_20)
-    assert found["fig20_values"][0].verdict == "fails"
+    assert by_seed(by_key["fig20_shape"][0]) == [rise, 1.02 * rise, 0.97 * rise]
+    assert "fig4_hump" not in by_key
+    by_key = verdicts(printed_times((1.2, 1.21, 1.19)), **FIG_20)
+    assert by_key["fig20_values"][0].verdict == "fails"
 
 
 def test_other_synthetic_inputs_have_no_printed_curve_and_are_no_images(verdicts):
@@ -158,8 +158,8 @@ def test_eigenvectors_of_pooled_filters(verdicts):
 
 
 def test_eigenvectors_need_more_filters_than_dimensions_without_any_one_seed(verdicts):
-    found = verdicts(lambda _, key: filters([[3, 0, 0]]), **UPSTREAM)
-    (verdict,) = found["fig3_eigenvectors"]
+    by_key = verdicts(lambda _, key: filters([[3, 0, 0]]), **UPSTREAM)
+    (verdict,) = by_key["fig3_eigenvectors"]
     assert verdict.verdict == "undecided" and verdict.effect.interval is None
     assert "leave eigenvectors undetermined" in verdict.reason
 

@@ -16,8 +16,8 @@ def by_seed(verdict):
     return list(verdict.effect.by_seed.values())
 
 
-def about(found, key):
-    return {verdict.effect.about: verdict for verdict in found[key]}
+def about(by_key, key):
+    return {verdict.effect.about: verdict for verdict in by_key[key]}
 
 
 def converge(steps):
@@ -39,9 +39,9 @@ def six(verdicts):
 
 
 def test_random_labels_slowest_and_true_ones_fastest(six):
-    found = six(STEPS)
+    by_key = six(STEPS)
     slowest, fastest = (
-        about(found, f"zhang_{name}") for name in ("random_labels_slowest", "true_labels_fastest")
+        about(by_key, f"zhang_{name}") for name in ("random_labels_slowest", "true_labels_fastest")
     )
     assert set(slowest) == {
         f"random labels against {other}" for other in ("true labels", "shuffled_pixels", "gaussian")
@@ -50,39 +50,39 @@ def test_random_labels_slowest_and_true_ones_fastest(six):
     assert by_seed(slowest["random labels against gaussian"]) == [1, 1, 1]
     assert by_seed(fastest["shuffled_pixels against true labels"]) == [1, 1, 1]
     assert {v.verdict for v in (*slowest.values(), *fastest.values())} == {"holds"}
-    (factor,) = found["zhang_small_factor"]
+    (factor,) = by_key["zhang_small_factor"]
     assert by_seed(factor) == [4, 4, 4] and factor.verdict == "holds"
 
 
 def test_another_order_fails_and_what_never_converges_is_left_out(six):
-    found = six(STEPS | {"random": 50, "gaussian": None})
-    slowest = about(found, "zhang_random_labels_slowest")
+    by_key = six(STEPS | {"random": 50, "gaussian": None})
+    slowest = about(by_key, "zhang_random_labels_slowest")
     assert slowest["random labels against true labels"].verdict == "fails"
     never = slowest["random labels against gaussian"]
     assert never.verdict == "undecided" and not never.effect.by_seed
-    never = about(found, "zhang_true_labels_fastest")["gaussian against true labels"]
+    never = about(by_key, "zhang_true_labels_fastest")["gaussian against true labels"]
     assert never.verdict == "undecided" and "not finite: seed 0, 1, 2" in never.reason
 
 
 def test_runs_without_these_conditions_are_not_measured(verdicts):
-    found = verdicts(losses=lambda *_: {0: 2.3, 10: 0.1}, starts=("none",))
-    assert not [key for key in found if key.startswith("zhang")]
-    found = verdicts(
+    by_key = verdicts(losses=lambda *_: {0: 2.3, 10: 0.1}, starts=("none",))
+    assert not [key for key in by_key if key.startswith("zhang")]
+    by_key = verdicts(
         losses=lambda *_: {0: 2.3, 10: 0.1},
         name="half",
         variants="a: upstream_labels=true; b: upstream_labels=partial upstream_corruption=0.5",
         starts=("none",),
     )
-    assert not [key for key in found if key.startswith("zhang")]
+    assert not [key for key in by_key if key.startswith("zhang")]
 
 
 def test_only_variants_that_differ_in_nothing_else_are_compared(verdicts):
     variants = f"slow: upstream_labels=true upstream_weight_decay=0.1; {SIX}"
     steps = {"slow": 900, **STEPS}
-    found = verdicts(losses=converge(steps), variants=variants, starts=("none",))
-    slowest = about(found, "zhang_random_labels_slowest")
+    by_key = verdicts(losses=converge(steps), variants=variants, starts=("none",))
+    slowest = about(by_key, "zhang_random_labels_slowest")
     assert by_seed(slowest["random labels against true labels"]) == [2, 2, 2]
-    assert len(found["zhang_small_factor"]) == 1
+    assert len(by_key["zhang_small_factor"]) == 1
 
 
 def test_networks_are_told_apart_and_only_cross_entropy_is_measured(verdicts):
@@ -90,16 +90,16 @@ def test_networks_are_told_apart_and_only_cross_entropy_is_measured(verdicts):
     widths = pairs.replace("a:", "c: filters=8").replace("b:", "d: filters=8")
     steps = {"a": 100, "b": 200, "c": 100, "d": 400}
     values = {"variants": f"{pairs}; {widths}", "starts": ("none",)}
-    found = verdicts(losses=converge(steps), **values)
-    factors = about(found, "zhang_small_factor")
+    by_key = verdicts(losses=converge(steps), **values)
+    factors = about(by_key, "zhang_small_factor")
     assert {text: by_seed(one)[0] for text, one in factors.items()} == {
         "b: random labels against true labels": 2,
         "d: random labels against true labels": 4,
     }
-    found = verdicts(
+    by_key = verdicts(
         losses=converge(steps), name="squares", upstream_loss="squared_error", **values
     )
-    assert len(found["zhang_small_factor"]) == 2  # those of the first run
+    assert len(by_key["zhang_small_factor"]) == 2  # those of the first run
 
 
 @pytest.mark.parametrize(
@@ -116,16 +116,16 @@ def test_memorised_labels_say_nothing_of_the_test_set(verdicts, train, test, exp
             "final_test_accuracy_true": test[key.seed],
         }
 
-    found = verdicts(summary=summary, starts=("none",), require_fit=0.99)
-    (fitted,), (chance,) = found["zhang_fitted"], found["zhang_chance"]
+    by_key = verdicts(summary=summary, starts=("none",), require_fit=0.99)
+    (fitted,), (chance,) = by_key["zhang_fitted"], by_key["zhang_chance"]
     assert by_seed(fitted) == pytest.approx([100 * value for value in train])
     assert by_seed(chance) == pytest.approx([100 * (value - 0.1) for value in test])
     assert (fitted.verdict, chance.verdict) == expected
 
 
 def test_only_runs_that_must_memorise_are_measured(verdicts):
-    found = verdicts(summary=lambda *_: {"final_train_accuracy": 0.5}, starts=("none",))
-    assert "zhang_fitted" not in found
+    by_key = verdicts(summary=lambda *_: {"final_train_accuracy": 0.5}, starts=("none",))
+    assert "zhang_fitted" not in by_key
 
 
 @pytest.mark.parametrize(("last", "verdict"), [(0.1, "holds"), (0.5, "fails")])
@@ -147,13 +147,13 @@ def test_interpolants_against_chance_and_against_each_other(verdicts):
 
     def arrays(variant, key):
         norm, error = records[variant]
-        found = {"linear/norm": norm, "linear/test_error": error - 0.01 * key.seed}
-        found["gaussian/test_error"] = 0.65 + 0.01 * key.seed
-        return {f"minimum_norm/{name}": value for name, value in found.items()}
+        by_key = {"linear/norm": norm, "linear/test_error": error - 0.01 * key.seed}
+        by_key["gaussian/test_error"] = 0.65 + 0.01 * key.seed
+        return {f"minimum_norm/{name}": value for name, value in by_key.items()}
 
     values = {"variants": features, "upstream_labels": ("true",), "starts": ("none",)}
-    found = verdicts(arrays, **values)
-    (kernel,), (norm,) = found["zhang_kernel"], found["zhang_norm"]
+    by_key = verdicts(arrays, **values)
+    (kernel,), (norm,) = by_key["zhang_kernel"], by_key["zhang_norm"]
     assert by_seed(kernel) == pytest.approx([25, 24, 23]) and kernel.verdict == "holds"
     assert by_seed(norm) == pytest.approx([20, 20, 20]) and norm.verdict == "holds"
     assert norm.effect.about == "pixels against features"

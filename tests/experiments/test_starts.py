@@ -1,10 +1,12 @@
+"""The weights that each start of the first layer gives, from arrays alone."""
+
 import numpy as np
 import pytest
 
 from rl_keras.errors import UsageError
-from rl_keras.experiments.starts import starting_weights, transferred_variables
-from rl_keras.settings.transfer import FIRST_LAYER_STARTS as STARTS
-from rl_keras.settings.transfer import TransferConfig
+from rl_keras.experiments.chosen_layers import transferred_variables
+from rl_keras.experiments.starts import StartContext, find_start
+from rl_keras.settings.transfer import FIRST_LAYER_STARTS, STARTS, TransferConfig
 
 SHAPES = {
     "conv1/kernel": (2, 2, 3, 40),
@@ -27,17 +29,48 @@ DEFAULT = TransferConfig()
 def start(name, config=DEFAULT, layers=("conv1",), seed=0):
     fresh, upstream = random_weights(1), random_weights(2)
     variables = transferred_variables(list(SHAPES), layers, config)
-    weights = starting_weights(name, fresh, upstream, variables, np.random.default_rng(seed))
-    return fresh, upstream, weights
+    return fresh, upstream, starting_weights(name, layers, variables, fresh, upstream, seed)
 
 
-@pytest.mark.parametrize("name", STARTS)
+def starting_weights(name, layers, variables, fresh, upstream, seed=0):
+    context = StartContext(
+        layers, variables, fresh, upstream, lambda *names: np.random.default_rng(seed)
+    )
+    return {**fresh, **find_start(name)(context)}
+
+
+def test_every_name_of_a_start_is_that_of_a_function_that_says_what_it_does():
+    for name in STARTS:
+        assert find_start(name).__name__ == name
+        assert find_start(name).__doc__
+
+
+@pytest.mark.parametrize("name", FIRST_LAYER_STARTS)
 def test_only_the_transferred_kernel_differs_and_the_head_is_fresh(name):
     fresh, _, weights = start(name)
     assert weights.keys() == fresh.keys()
     changed = {path for path in fresh if not np.array_equal(fresh[path], weights[path])}
     assert changed == (set() if name == "scratch" else {"conv1/kernel"})
     assert all(weights[path].dtype == fresh[path].dtype for path in fresh)
+
+
+@pytest.mark.parametrize("name", FIRST_LAYER_STARTS)
+def test_the_first_layers_do_not_depend_on_how_many_follow(name):
+    # Arms of several depths take their part of one draw.
+    weights = [random_kernels(seed) for seed in (1, 2)]
+    kernels = list(weights[0])
+    one, all_of_them = (
+        starting_weights(name, [path[0] for path in kernels[:number]], kernels[:number], *weights)
+        for number in (1, 3)
+    )
+    np.testing.assert_array_equal(one["a/kernel"], all_of_them["a/kernel"])
+    changed = [path for path in kernels if not np.array_equal(all_of_them[path], weights[0][path])]
+    assert changed == ([] if name == "scratch" else kernels)
+
+
+def random_kernels(seed):
+    rng = np.random.default_rng(seed)
+    return {f"{layer}/kernel": rng.normal(size=(3, 9)) for layer in "abc"}
 
 
 def test_inputs_are_left_alone():
@@ -65,8 +98,7 @@ def test_pretrained_is_one_factor_away_from_unscaled():
 def test_covariance_filters_have_the_trained_covariance_and_are_new():
     upstream = {"a/kernel": np.random.default_rng(0).normal(size=(3, 20_000)) * [[1], [5], [0.2]]}
     fresh = {"a/kernel": np.ones((3, 20_000))}
-    rng = np.random.default_rng(1)
-    drawn = starting_weights("covariance", fresh, upstream, ["a/kernel"], rng)["a/kernel"]
+    drawn = starting_weights("covariance", ["a"], ["a/kernel"], fresh, upstream, seed=1)["a/kernel"]
     drawn *= np.linalg.norm(upstream["a/kernel"]) / np.linalg.norm(drawn)
     deviations = drawn.std(axis=1) / [1, 5, 0.2]
     np.testing.assert_allclose(deviations, 1, rtol=0.03)
@@ -99,10 +131,10 @@ def test_biases_and_normalisation_are_the_same_in_all_rescaled_arms():
 def test_a_kernel_of_zeros_cannot_be_rescaled():
     zero = {"a/kernel": np.zeros((2, 2))}
     with pytest.raises(UsageError, match="zero everywhere"):
-        starting_weights("pretrained", zero, zero, ["a/kernel"], np.random.default_rng(0))
+        starting_weights("pretrained", ["a"], ["a/kernel"], zero, zero)
 
 
 def test_covariance_of_too_few_filters_is_refused():
     kernel = {"a/kernel": np.random.default_rng(0).normal(size=(5, 4))}
     with pytest.raises(UsageError, match="4"):
-        starting_weights("covariance", kernel, kernel, ["a/kernel"], np.random.default_rng(0))
+        starting_weights("covariance", ["a"], ["a/kernel"], kernel, kernel)

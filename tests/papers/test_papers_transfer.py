@@ -25,28 +25,28 @@ def fig5(_, key):
 
 
 def test_starts_of_the_first_layer(verdicts):
-    found = verdicts(summary=fig5, downstream_labels=("true", "random"))
-    assert [v.effect.about for v in found["fig5_pretrained"]] == ["true labels", "random labels"]
+    by_key = verdicts(summary=fig5, downstream_labels=("true", "random"))
+    assert [v.effect.about for v in by_key["fig5_pretrained"]] == ["true labels", "random labels"]
     for key, values in {
         "fig5_pretrained": [10, 10, 10],
         "fig5_covariance": [8, 9, 10],
         "fig5_norm": [5, 5, 5],
     }.items():
-        verdict = found[key][0]
+        verdict = by_key[key][0]
         assert by_seed(verdict) == values
         assert verdict.verdict == "holds"
-    verdict = found["fig5_covariance_is_enough"][0]
+    verdict = by_key["fig5_covariance_is_enough"][0]
     assert by_seed(verdict) == [-0.2, -0.1, 0.0]  # lacks of 2, 1 and 0 points in a gain of 10
     assert verdict.verdict == "undecided"
-    assert not {"fig1_positive", "fig6_deepest", "fig8_width"} & set(found)
+    assert not {"fig1_positive", "fig6_deepest", "fig8_width"} & set(by_key)
 
 
 def test_no_gain_leaves_nothing_to_compare_with(verdicts):
-    found = verdicts(summary=lambda _, key: area(0.5 - 0.1 * (key.start == "pretrained")))
-    (verdict,) = found["fig5_covariance_is_enough"]
+    by_key = verdicts(summary=lambda _, key: area(0.5 - 0.1 * (key.start == "pretrained")))
+    (verdict,) = by_key["fig5_covariance_is_enough"]
     assert verdict.effect.interval is None and verdict.verdict == "undecided"
     assert "is not positive: -10 on the mean" in verdict.reason
-    assert found["fig5_pretrained"][0].verdict == "fails"
+    assert by_key["fig5_pretrained"][0].verdict == "fails"
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_settings_that_do_not_offer_it(verdicts, values):
 
 
 def test_only_seeds_that_have_both_arms_are_paired(verdicts):
-    found = verdicts(summary=fig5, missing=["downstream-true-scratch-seed1"])
-    (verdict,) = found["fig5_pretrained"]
+    by_key = verdicts(summary=fig5, missing=["downstream-true-scratch-seed1"])
+    (verdict,) = by_key["fig5_pretrained"]
     assert (verdict.effect.seeds, verdict.effect.planned) == ((0, 2), 3)
     assert verdict.reason == "2 seeds; an interval needs 3"
-    assert found["fig5_norm"][0].verdict == "holds"
+    assert by_key["fig5_norm"][0].verdict == "holds"
 
 
 def test_depths(verdicts):
@@ -72,18 +72,18 @@ def test_depths(verdicts):
         return {**area(0.4 + gain), **test}
 
     starts = ("scratch", "pretrained", "layerwise")
-    found = verdicts(summary=summary, model="cnn3", starts=starts, transfer_depths=(1, 3))
-    assert [v.effect.about for v in found["fig6_deepest"]] == [
+    by_key = verdicts(summary=summary, model="cnn3", starts=starts, transfer_depths=(1, 3))
+    assert [v.effect.about for v in by_key["fig6_deepest"]] == [
         "true labels, pretrained",
         "true labels, layerwise",
     ]
-    assert by_seed(found["fig6_deepest"][0]) == [9, 10, 11]
-    assert by_seed(found["fig6_more_layers"][1]) == [6, 7, 8]
-    copied, drawn = found["table1_test"]
+    assert by_seed(by_key["fig6_deepest"][0]) == [9, 10, 11]
+    assert by_seed(by_key["fig6_more_layers"][1]) == [6, 7, 8]
+    copied, drawn = by_key["table1_test"]
     assert by_seed(copied) == [-10, -10, -10] and copied.verdict == "holds"
     assert drawn.effect.interval is None and drawn.verdict == "undecided"
-    assert by_seed(found["fig1_positive"][0]) == [9, 10, 11]
-    assert "fig5_pretrained" not in found
+    assert by_seed(by_key["fig1_positive"][0]) == [9, 10, 11]
+    assert "fig5_pretrained" not in by_key
 
 
 def gaining(**points):
@@ -98,9 +98,9 @@ def gaining(**points):
 
 def test_settings_that_help_and_settings_that_hurt(verdicts):
     summary = gaining(narrow=(-4, -5, -6), wide=(9, 10, 11))
-    found = verdicts(summary=summary, variants=VARIANTS, **WHOLE)
+    by_key = verdicts(summary=summary, variants=VARIANTS, **WHOLE)
     (helps,), (hurts,), (wider,) = (
-        found[key] for key in ("fig1_positive", "fig1_negative", "fig8_width")
+        by_key[key] for key in ("fig1_positive", "fig1_negative", "fig8_width")
     )
     assert (helps.verdict, helps.effect.about) == ("holds", "wide: true labels")
     assert (hurts.verdict, hurts.effect.about) == ("holds", "narrow: true labels")
@@ -113,31 +113,31 @@ def test_settings_that_help_and_settings_that_hurt(verdicts):
 
 def test_settings_that_are_not_of_the_kind_leave_a_claim_open_that_there_are_such(verdicts):
     clear, unclear = (9, 10, 11), (-20, 0, 20)
-    found = verdicts(summary=gaining(narrow=clear, wide=clear), variants=VARIANTS, **WHOLE)
-    (verdict,) = found["fig1_negative"]
+    by_key = verdicts(summary=gaining(narrow=clear, wide=clear), variants=VARIANTS, **WHOLE)
+    (verdict,) = by_key["fig1_negative"]
     assert verdict.verdict == "undecided"
     assert verdict.reason == "the interval lies wholly above 0 here; other settings may differ"
-    found = verdicts(summary=gaining(narrow=clear, wide=unclear), variants=VARIANTS, **WHOLE)
-    assert found["fig1_negative"][0].verdict == "undecided"
-    assert found["fig1_negative"][0].effect.about == "wide: true labels"
-    assert found["fig1_positive"][0].verdict == "holds"
+    by_key = verdicts(summary=gaining(narrow=clear, wide=unclear), variants=VARIANTS, **WHOLE)
+    assert by_key["fig1_negative"][0].verdict == "undecided"
+    assert by_key["fig1_negative"][0].effect.about == "wide: true labels"
+    assert by_key["fig1_positive"][0].verdict == "holds"
 
 
 def test_one_seed_in_some_settings_leaves_it_open(verdicts):
     missing = [f"downstream-true-pretrained-seed{seed}" for seed in (1, 2)]
     summary = gaining(narrow=(3, 3, 3), wide=(4, 4, 4))
-    found = verdicts(summary=summary, variants=VARIANTS, missing=missing, **WHOLE)
-    (verdict,) = found["fig1_positive"]
+    by_key = verdicts(summary=summary, variants=VARIANTS, missing=missing, **WHOLE)
+    (verdict,) = by_key["fig1_positive"]
     assert verdict.effect.about == "wide: true labels"
     assert verdict.reason == "1 seed; an interval needs 3"
 
 
 def test_a_run_without_variants(verdicts):
-    found = verdicts(summary=gaining(run=(9, 10, 11)), **WHOLE)
-    (verdict,) = found["fig1_positive"]
+    by_key = verdicts(summary=gaining(run=(9, 10, 11)), **WHOLE)
+    (verdict,) = by_key["fig1_positive"]
     assert (verdict.verdict, verdict.effect.note) == ("holds", "")
     assert verdict.effect.interval.high - 10 == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
-    assert "fig8_width" not in found and "fig7_negative" not in found
+    assert "fig8_width" not in by_key and "fig7_negative" not in by_key
 
 
 def silent(narrow, wide):
@@ -155,11 +155,11 @@ def silent(narrow, wide):
 def test_units_that_fall_silent_at_the_switch(verdicts):
     arrays = silent((1, 1, 1), (1 / 3, 1 / 3, 2 / 3))
     summary = gaining(narrow=(-4, -5, -6), wide=(9, 10, 11))
-    found = verdicts(arrays, summary, variants=VARIANTS, **WHOLE)
-    narrow, wide = found["fig7_switch"]
+    by_key = verdicts(arrays, summary, variants=VARIANTS, **WHOLE)
+    narrow, wide = by_key["fig7_switch"]
     assert by_seed(narrow) == [200 / 3, 200 / 3, 200 / 3]
     assert by_seed(wide) == [0, 0, 100 / 3]
-    (verdict,) = found["fig7_negative"]
+    (verdict,) = by_key["fig7_negative"]
     assert by_seed(verdict) == [200 / 3, 200 / 3, 100 / 3]
     assert (verdict.verdict, verdict.effect.about) == ("holds", "true labels: narrow against wide")
 
@@ -168,16 +168,16 @@ def test_cases_of_two_runs_are_compared_too(verdicts):
     cases = {"narrow": (-4, -5, -6), "wide": (9, 10, 11)}
     arrays = silent((1, 1, 1), (1 / 3, 1 / 3, 2 / 3))
     for name, values in cases.items():
-        found = verdicts(
+        by_key = verdicts(
             lambda _, key, name=name: arrays(name, key), gaining(run=values), name=name, **WHOLE
         )
-    (verdict,) = found["fig7_negative"]
+    (verdict,) = by_key["fig7_negative"]
     assert by_seed(verdict) == [200 / 3, 200 / 3, 100 / 3]
     assert (verdict.run, verdict.effect.about) == (
         "all runs",
         "true labels: narrow against wide",
     )
-    assert {v.run for v in found["fig7_switch"]} == set(cases)
+    assert {v.run for v in by_key["fig7_switch"]} == set(cases)
 
 
 def test_silent_units_tell_the_cases_apart_only_if_there_are_both(verdicts):

@@ -35,22 +35,22 @@ def profiles(random, real):
     [([2.0, 4.0, 6.0, 8.0], 1, "holds"), ([4.0, 3.0, 2.0, 1.0], -1, "fails")],
 )
 def test_energy_profiles_of_both_kinds_of_labels(verdicts, real, correlation, verdict):
-    found = verdicts(profiles([1.0, 2.0, 3.0, 4.0], real), **KINDS)
-    (profile,) = found["energy_profile"]
+    by_key = verdicts(profiles([1.0, 2.0, 3.0, 4.0], real), **KINDS)
+    (profile,) = by_key["energy_profile"]
     assert by_seed(profile) == pytest.approx([correlation] * 3)
     assert profile.verdict == verdict
 
 
 def test_profiles_of_one_kind_of_labels_are_not_compared(verdicts):
     arrays = profiles([1.0, 2.0, 3.0, 4.0], [])
-    found = verdicts(lambda _, key: arrays("random", key), starts=("none",))
-    assert "energy_profile" not in found
+    by_key = verdicts(lambda _, key: arrays("random", key), starts=("none",))
+    assert "energy_profile" not in by_key
 
 
 def test_profiles_of_networks_that_differ_otherwise_are_not_compared(verdicts):
     variants = "random: ; real: upstream_labels=true upstream_weight_decay=0.1"
-    found = verdicts(profiles([1.0, 2.0, 3.0, 4.0], [1.0] * 4), **KINDS | {"variants": variants})
-    assert "energy_profile" not in found
+    by_key = verdicts(profiles([1.0, 2.0, 3.0, 4.0], [1.0] * 4), **KINDS | {"variants": variants})
+    assert "energy_profile" not in by_key
 
 
 def test_gradients_beyond_an_identity(verdicts):
@@ -62,8 +62,8 @@ def test_gradients_beyond_an_identity(verdicts):
             f"{prefix}/change_identity": [np.nan, 0.2, 0.8 + 0.01 * key.seed],
         }
 
-    (found,) = verdicts(arrays, starts=("none",))["neural_feature_ansatz"]
-    assert by_seed(found) == pytest.approx([0.1, 0.09, 0.08]) and found.verdict == "holds"
+    (by_key,) = verdicts(arrays, starts=("none",))["neural_feature_ansatz"]
+    assert by_seed(by_key) == pytest.approx([0.1, 0.09, 0.08]) and by_key.verdict == "holds"
 
 
 def test_likeness_of_the_first_and_the_last_layer(verdicts):
@@ -72,16 +72,16 @@ def test_likeness_of_the_first_and_the_last_layer(verdicts):
 
     def arrays(variant, key):
         samples = {"conv1": first[key.seed], "dense1": last[key.seed, variant]}
-        found = {"representation/ids": np.arange(30).astype("S")}
+        by_key = {"representation/ids": np.arange(30).astype("S")}
         for layer, sample in samples.items():
-            found[f"representation/{layer}/sample"] = sample
-            found[f"representation/{layer}/positions"] = np.zeros(30, int)
-        return found
+            by_key[f"representation/{layer}/sample"] = sample
+            by_key[f"representation/{layer}/positions"] = np.zeros(30, int)
+        return by_key
 
-    (found,) = verdicts(arrays, **KINDS)["early_layers_general"]
+    (by_key,) = verdicts(arrays, **KINDS)["early_layers_general"]
     expected = [1 - linear_cka(last[seed, "random"], last[seed, "real"]) for seed in range(3)]
-    assert by_seed(found) == pytest.approx(expected) and found.verdict == "holds"
-    assert found.effect.about == "conv1 against dense1"
+    assert by_seed(by_key) == pytest.approx(expected) and by_key.verdict == "holds"
+    assert by_key.effect.about == "conv1 against dense1"
 
 
 @pytest.mark.parametrize(("off", "verdict"), [(0.02, "holds"), (0.2, "fails")])
@@ -99,10 +99,10 @@ def test_agreement_of_two_halves(verdicts, off, verdict):
         shift = off if noise else 0.0
         return {"final_test_accuracy": agreement + shift, "final_test_accuracy_true": 0.8}
 
-    found = verdicts(
+    by_key = verdicts(
         summary=summary, variants=halves, upstream_labels=("partial",), starts=("none",)
     )
-    (agreement,) = found["two_fold_agreement"]
+    (agreement,) = by_key["two_fold_agreement"]
     assert by_seed(agreement) == pytest.approx([100 * off] * 3)
     assert (agreement.verdict, agreement.effect.about) == (verdict, "45% of labels false")
 
@@ -116,6 +116,6 @@ def test_true_class_of_corrupted_examples(verdicts):
         return {"ledger/step": [0, 5, 9], "ledger/shares_corrupted": shares}
 
     values = {"upstream_labels": ("partial",), "upstream_corruption": 0.4, "starts": ("none",)}
-    (found,) = verdicts(arrays, **values)["truth_first"]
+    (by_key,) = verdicts(arrays, **values)["truth_first"]
     # The others of seed 0 and 1 predict most at the last step, because of seed 2.
-    assert by_seed(found) == pytest.approx([-10, -10, 10])
+    assert by_seed(by_key) == pytest.approx([-10, -10, 10])
