@@ -18,7 +18,7 @@ from rl_keras.papers.verdicts import CLAIMS, Verdict
 from rl_keras.papers.zhang import ZHANG
 from rl_keras.report.claims_table import effect_text
 from rl_keras.report.committed import FLAGFILES, read_tables, read_verdicts
-from rl_keras.report.numbers import NUMBERS
+from rl_keras.report.figure_numbers import NUMBERS
 from rl_keras.report.pictures import question_of
 
 _TOLD = ("Question", "Differs from the paper", "Cost")  # paragraphs of a flagfile's header
@@ -239,6 +239,7 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterable[str]:
         unit = "" if claim.unit in claim.measured_as else f", in {claim.unit}"
         what = f"{claim.statement}<br>*{claim.measured_as}{unit}*"
         expected = claim.expected.replace(" ", "\u00a0")
+        expected += " (our bound)" if claim.bound else ""
         yield _row(what, f"{expected}{size}", "<br>".join(texts), f"**{_counts(own)}**")
 
 

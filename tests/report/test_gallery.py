@@ -1,11 +1,13 @@
 """The gallery says what the committed numbers say."""
 
+import doctest
+
 import pytest
 
 from rl_keras.papers.verdicts import CLAIMS
-from rl_keras.report import gallery
+from rl_keras.report import figure_numbers, gallery
 from rl_keras.report.committed import FLAGFILES, read_tables
-from rl_keras.report.numbers import NUMBERS, interval
+from rl_keras.report.figure_numbers import NUMBERS, interval
 
 
 def test_the_committed_pages_are_those_that_the_command_writes():
@@ -62,3 +64,9 @@ def test_keys_of_claims_begin_with_what_their_source_names():
     for claim in named:
         kind = claim.key.split("_")[0].replace("fig", "figure ").replace("table", "table ")
         assert kind in gallery._figures(claim.source)
+
+
+@pytest.mark.parametrize("module", [gallery, figure_numbers])
+def test_examples_are_true(module):
+    result = doctest.testmod(module)
+    assert result.attempted and not result.failed
