@@ -21,18 +21,21 @@ PAGES = {
         "flags/README.md",
         "flags/running.md",
         "rl_keras/README.md",
+        "rl_keras/science/README.md",
         "tests/README.md",
     )
 }
 FRONT = PAGES["README.md"]
+# The examples of this part change the package: tests/test_extending.py runs them in a copy.
+RUN_HERE = {name: text.partition("## How to extend")[0] for name, text in PAGES.items()}
 BLOCKS = [
     (name, block)
-    for name, text in PAGES.items()
+    for name, text in RUN_HERE.items()
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 ]
 COMMANDS = sorted(
     (name, command)
-    for name, text in PAGES.items()
+    for name, text in RUN_HERE.items()
     for command in re.findall(r"python (?:main\.py|-m rl_keras) (--[^`\n]+)", text)
 )
 SHORT = (
@@ -98,7 +101,8 @@ def test_python_blocks_run(name, block, workplace, monkeypatch, capsys):
 
 
 def test_python_blocks_are_found():
-    assert [name for name, _ in BLOCKS] == ["README.md"] + 4 * ["rl_keras/README.md"]
+    names = ["README.md", "rl_keras/README.md", *2 * ["rl_keras/science/README.md"]]
+    assert [name for name, _ in BLOCKS] == names
 
 
 def test_your_own_model_takes_ten_lines():
