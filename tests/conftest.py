@@ -30,6 +30,21 @@ with hidden_notices():
 # On a GPU the short formats would blur numeric comparisons.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
+def without_autotuner(iterate=tf.data.Dataset.__iter__):
+    """Returns an `__iter__` of datasets that keeps the autotuner of tf.data off.
+
+    The autotuner's thread sleeps for up to a minute, and whoever lets go of the iterator waits
+    for it. The pipelines of this project run without it, but those that Keras makes of arrays
+    do not: where a test makes `fit` raise, the iterator stays until Python collects garbage,
+    and any later test then stands still for half a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return lambda dataset: iterate(dataset.with_options(options))
+
+
+tf.data.Dataset.__iter__ = without_autotuner()
+
 
 @pytest.fixture(scope="session")
 def patches_dir(tmp_path_factory):
