@@ -15,6 +15,9 @@ from collections.abc import Mapping
 # remember for seconds how long a file is, which another process may have replaced.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GCS_STAT_CACHE_MAX_AGE", "0")
+# Before NumPy is imported: after each call the threads of OpenBLAS otherwise keep the cores busy
+# for a while, waiting for the next, and TensorFlow's wait in turn. No result depends on it.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from rl_keras.errors import Preempted, UsageError
 from rl_keras.settings import command_line

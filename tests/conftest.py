@@ -30,6 +30,43 @@ with hidden_notices():
 # On a GPU the short formats would blur numeric comparisons.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
+# Files that take long, the longest first: started last, one would leave the other cores idle.
+LONG_FILES = (
+    "experiments/test_resume.py",
+    "experiments/test_multi_worker.py",
+    "storage/test_cloud_paths.py",
+    "experiments/test_runner.py",
+    "experiments/test_kills.py",
+    "data/test_imagenet.py",
+    "experiments/",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the tests of long files first; the others keep their order."""
+
+    def rank(item):
+        path = item.path.as_posix()
+        return next((n for n, name in enumerate(LONG_FILES) if f"tests/{name}" in path), 99)
+
+    items.sort(key=rank)
+
+
+def without_autotuner(iterate=tf.data.Dataset.__iter__):
+    """Returns an `__iter__` of datasets that keeps the autotuner of tf.data off.
+
+    The autotuner's thread sleeps for up to a minute, and whoever lets go of the iterator waits
+    for it. The pipelines of this project run without it, but those that Keras makes of arrays
+    do not: where a test makes `fit` raise, the iterator stays until Python collects garbage,
+    and any later test then stands still for half a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return lambda dataset: iterate(dataset.with_options(options))
+
+
+tf.data.Dataset.__iter__ = without_autotuner()
+
 
 @pytest.fixture(scope="session")
 def patches_dir(tmp_path_factory):

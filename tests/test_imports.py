@@ -1,6 +1,7 @@
 """Who may import whom: every arrow runs down to a lower floor; heavy packages have few users."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +125,18 @@ def test_loads_without_tensorflow(module):
 def test_loads_without_matplotlib(module):
     code = f"import sys, rl_keras.{module}; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_threads_of_blas_are_told_to_sleep_before_numpy_starts_them():
+    code = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy':\n"
+        "            sys.exit(os.environ.get('OPENBLAS_THREAD_TIMEOUT') != '4')\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "import main, numpy\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment)
+    assert done.returncode == 0

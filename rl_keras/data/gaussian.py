@@ -106,6 +106,8 @@ class GaussianSource:
         """Returns a `tf.data.Dataset` of dicts: `image` float32 `(d,)` and `id`."""
         import tensorflow as tf
 
+        from rl_keras.data.options import pipeline_options
+
         datasets = []
         for split, start, stop in self.slice_of(spec):
             columns = {
@@ -116,4 +118,4 @@ class GaussianSource:
         dataset = datasets[0]
         for other in datasets[1:]:
             dataset = dataset.concatenate(other)
-        return dataset
+        return dataset.with_options(pipeline_options())

@@ -104,7 +104,6 @@ class Trainer:
             self.model.compile(
                 optimizer=optimizer,
                 loss=make_loss(stage.loss),
-                metrics=["accuracy"],
                 steps_per_execution=stage.steps_per_execution,
             )
         self._strategy = strategy

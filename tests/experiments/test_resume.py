@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,16 @@ def interrupt_after(saves, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(stage, "save_checkpoint", save)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory, patches_dir):
+    """A run that was interrupted after its third checkpoint; tests go on with copies of it."""
+    workdir = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(3, patch)
+        assert main.main(arguments(workdir, patches_dir)) == 130
+    return workdir
 
 
 # "regularised" runs on replicas and "corrupted" streams; the variants that do only that are left to
@@ -74,13 +85,10 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(damage, tmp_path, capsys)
 
 @pytest.mark.parametrize(("damage", "num_damaged"), [("truncated", 1), ("flipped", 2)])
 def test_runs_go_on_before_damaged_checkpoints(
-    damage, num_damaged, undisturbed, patches_dir, tmp_path, monkeypatch, capsys
+    damage, num_damaged, stopped, undisturbed, patches_dir, tmp_path, capsys
 ):
     expected = undisturbed("resident")
-    workdir = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        interrupt_after(3, patch)
-        assert main.main(arguments(workdir, patches_dir)) == 130
+    workdir = shutil.copytree(stopped, tmp_path / "run")
     files = sorted(workdir.rglob("step-*.npz"), reverse=True)
     assert [path.name[:14] for path in files] == ["step-000000012", "step-000000008"]
     for path in files[:num_damaged]:
@@ -93,11 +101,8 @@ def test_runs_go_on_before_damaged_checkpoints(
     assert_same(expected, workdir)
 
 
-def test_an_interrupted_stage_is_held_to_its_labels(patches_dir, tmp_path, monkeypatch, capsys):
-    workdir = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        interrupt_after(1, patch)
-        assert main.main(arguments(workdir, patches_dir)) == 130
+def test_an_interrupted_stage_is_held_to_its_labels(stopped, patches_dir, tmp_path, capsys):
+    workdir = shutil.copytree(stopped, tmp_path / "run")
     path = next((workdir / "labels").glob("upstream*"))
     table = load_labels(path)
     given = np.roll(table.given, 1)
