@@ -39,6 +39,9 @@ LONG_FILES = (
     "experiments/test_kills.py",
     "data/test_imagenet.py",
     "experiments/",
+    "models/test_normalization.py",
+    "models/test_tpu_rules.py",
+    "callbacks/test_measuring.py",
 )
 
 
