@@ -39,6 +39,8 @@ LONG_FILES = (
     "experiments/test_kills.py",
     "data/test_imagenet.py",
     "experiments/",
+    "test_extending.py",
+    "test_readme.py",
     "models/test_normalization.py",
     "models/test_tpu_rules.py",
     "callbacks/test_measuring.py",
