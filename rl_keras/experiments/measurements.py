@@ -66,7 +66,7 @@ class Measures:
             probe = material.scaled(material.downstream, ACTIVITY_EXAMPLES)
             options = {"writers": writers, "max_examples": ACTIVITY_EXAMPLES}
             self.activations.append(ActivationTracker(probe, schedule=schedule, **options))
-        self.loss = IntervalLoss(every(config.probe_every), writers)
+        self.loss = IntervalLoss(every(config.probe_every), writers, restart_metrics=True)
         self.probes = {
             name: ProbeAccuracy(
                 *material.probe(stage, test=name == "test"),

@@ -28,8 +28,8 @@ def summary_table(rows: Iterable[Mapping]) -> str:
 
     Returns:
         Lines of at most 110 characters. A cell is a mean over seeds with its 95%
-        interval, from three seeds on and cut off at 0 and 100%; where some seed never reached an accuracy of 80% it is the mean
-        over those which did and their number.
+        interval, from three seeds on and cut off at 0 and 100%; where some seed never
+        reached an accuracy of 80% it is the mean over those which did and their number.
 
     Example:
         >>> summary_table([]).splitlines()[0].split()[:2]
