@@ -14,6 +14,7 @@ from rl_keras.models.simple_cnn import simple_cnn
 from rl_keras.models.small_alexnet import small_alexnet
 from rl_keras.models.small_inception import small_inception
 from rl_keras.models.vgg16 import vgg16
+from rl_keras.models.weight_files import load_weights
 from rl_keras.models.wide_resnet import wide_resnet
 from rl_keras.settings.model import MODELS, ModelConfig
 
@@ -25,6 +26,7 @@ __all__ = [
     "cnn3",
     "finite_sample_network",
     "linear",
+    "load_weights",
     "mlp",
     "resnet18",
     "simple_cnn",
