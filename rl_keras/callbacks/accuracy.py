@@ -179,7 +179,7 @@ class IntervalLoss(Measurement):
             self.tell("writes nothing, for the logs of training hold no 'loss'.")
             super().on_train_batch_end(batch, logs)
             return
-        self._now = self._sums(batch, logs)
+        self._now = self._sums(logs)
         previous = self._previous
         super().on_train_batch_end(batch, logs)
         if self.schedule.due(previous, self._previous):
@@ -187,13 +187,14 @@ class IntervalLoss(Measurement):
             self.write_scalar(self._previous, "train/loss", total / count if count else np.nan)
             self._carried, self._start = np.zeros(2), self._now
 
-    def _sums(self, batch, logs):
+    def _sums(self, logs):
         """What is summed up in this epoch: losses weighted by the examples of each batch."""
-        mean = float(logs["loss"])
-        counts = [
-            float(keras.ops.convert_to_numpy(metric.count))
-            for metric in self.model.metrics
-            if metric.name == "loss" and isinstance(metric, keras.metrics.Mean)
-        ]
-        count = counts[0] if counts and counts[0] else batch + 1
-        return np.array([mean * count, count])
+        for metric in self.model.metrics:
+            # Not from the logs: of replicas with unequal parts of a batch these hold a mean of
+            # means.
+            if metric.name == "loss" and isinstance(metric, keras.metrics.Mean):
+                sums = [keras.ops.convert_to_numpy(v) for v in (metric.total, metric.count)]
+                if sums[1]:
+                    return np.array(sums, np.float64)
+        self.tell("takes 'loss' in the logs for that of each batch; no metric of this name moves.")
+        return np.add(self._now, (float(logs["loss"]), 1))

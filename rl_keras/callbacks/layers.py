@@ -230,7 +230,7 @@ def recorded_calls(model: keras.Model, sample=None) -> list[Call] | None:
     sample = _zeros(model) if sample is None else sample
     if sample is None:
         return None
-    parts = [layer for layer in all_layers(model)[1:] if _is_part(layer)]
+    parts = _parts(model)
     calls: list[Call] = []
     for layer in parts:
         _note_calls(layer, calls)
@@ -242,8 +242,24 @@ def recorded_calls(model: keras.Model, sample=None) -> list[Call] | None:
     return [*calls, Call(model, [], keras.tree.flatten(outputs))]
 
 
-def _is_part(layer):
-    return isinstance(layer, keras.layers.RNN) or not any(True for _ in _children(layer))
+def _parts(model):
+    """The layers without layers of their own, and recurrent ones, whose cells are called often."""
+    parts, seen = [], set()
+
+    def walk(layer):
+        for child in _children(layer):
+            if id(child) not in seen:
+                seen.add(id(child))
+                is_part = isinstance(child, keras.layers.RNN) or not any(
+                    True for _ in _children(child)
+                )
+                if is_part:
+                    parts.append(child)
+                else:
+                    walk(child)
+
+    walk(model)
+    return parts
 
 
 def _note_calls(layer, calls):
