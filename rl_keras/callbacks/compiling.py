@@ -52,7 +52,11 @@ def _bookkeeping() -> frozenset[str]:
     """Attributes that Keras itself sets on every layer and model, and changes as it trains."""
     # With names, for otherwise Keras counts on in the names of later layers.
     names = {*vars(keras.layers.Layer(name="layer")), *vars(keras.Model(name="model"))}
-    more = ("optimizer", "_eval_epoch_iterator", "_compile_config", "_compiled_trainable_state")
+    more = ["optimizer", "_eval_epoch_iterator", "_compile_config", "_compiled_trainable_state"]
+    # The graph of a functional model never changes; checkpoints have notes of their own.
+    more += ["_nodes", "_nodes_by_depth", "_operations", "_operations_by_depth"]
+    more += ["_self_unconditional_dependency_names", "_self_unconditional_checkpoint_dependencies"]
+    more += ["_self_name_based_restores", "_self_update_uid"]
     return frozenset({*names, *more, "history", "stop_training", _CACHE} - _COUNTS)
 
 
