@@ -238,7 +238,7 @@ def recorded_calls(model: keras.Model, sample=None) -> list[Call] | None:
         outputs = model(as_tensors(examples(sample, 0, 1)), training=False)
     finally:
         for layer in parts:
-            object.__delattr__(layer, "call")
+            object.__delattr__(layer, name_of_call(layer))
     return [*calls, Call(model, [], keras.tree.flatten(outputs))]
 
 
@@ -263,7 +263,7 @@ def _parts(model):
 
 
 def _note_calls(layer, calls):
-    original = layer.call
+    original = getattr(layer, name_of_call(layer))
 
     def call(*arguments, **keywords):
         outputs = original(*arguments, **keywords)
@@ -272,7 +272,12 @@ def _note_calls(layer, calls):
         return outputs
 
     # Not setattr: Keras would track it, and the class's own method must come back.
-    object.__setattr__(layer, "call", call)
+    object.__setattr__(layer, name_of_call(layer), call)
+
+
+def name_of_call(layer: keras.Layer) -> str:
+    """Returns the name of the method by which Keras runs a layer; quantised ones have another."""
+    return "quantized_call" if getattr(layer, "quantization_mode", None) else "call"
 
 
 def _zeros(model):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from rl_keras.callbacks.compiling import compiled
+from rl_keras.callbacks.layers import name_of_call
 
 
 def capture(
@@ -40,7 +41,7 @@ def capture(
             model(x, training=False)
         finally:
             for layer in layers:
-                object.__delattr__(layer, "call")
+                object.__delattr__(layer, name_of_call(layer))
         for layer in layers:
             times = len(notes[id(layer)])
             if times != 1:
@@ -53,7 +54,7 @@ def capture(
 
 
 def _wrap_call(layer, notes):
-    original = layer.call
+    original = getattr(layer, name_of_call(layer))
 
     def call(inputs, *args, **kwargs):
         outputs = original(inputs, *args, **kwargs)
@@ -61,7 +62,7 @@ def _wrap_call(layer, notes):
         return outputs
 
     # Not setattr: Keras would track it, and the class's own method must come back.
-    object.__setattr__(layer, "call", call)
+    object.__setattr__(layer, name_of_call(layer), call)
 
 
 def forward(model: keras.Model) -> Callable:

@@ -545,6 +545,14 @@ def test_filters_of_a_quantised_layer_are_scaled_back():
     kernel = effective_kernel(model.get_layer("d1"))
     assert np.linalg.norm(kernel) == pytest.approx(np.linalg.norm(before), rel=0.01)
     np.testing.assert_allclose(kernel, before, atol=np.abs(before).max() / 127)
+    moments, tracker = alignment(), ActivationTracker(X, max_examples=320)
+    for callback in (moments, tracker):
+        callback.set_model(model)
+        callback.on_train_begin()
+    assert moments.records["weight_norm"][0] == pytest.approx(np.linalg.norm(before), rel=0.01)
+    hidden = np.asarray(model.get_layer("d1")(X))
+    fraction = tracker.activity["d1"]["fraction_active"][0]
+    np.testing.assert_allclose(fraction, (hidden > 0).mean(0), rtol=1e-6)
     model = net()
     model.quantize("int4")
     with pytest.raises(ValueError, match="'d1' is quantised to 'int4', whose filters cannot"):
