@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
-from rl_keras.callbacks.layers import named_layers, nonlinear_layers
+from rl_keras.callbacks.batches import batches_of_inputs, first_batch
+from rl_keras.callbacks.layers import dies, named_layers, nonlinear_layers, survey
 from rl_keras.callbacks.measurement import Measurement, Schedule, structured
-from rl_keras.callbacks.reading import batches_of_inputs, capture
+from rl_keras.callbacks.reading import capture
 from rl_keras.science.activity import LayerActivity, layer_activity
 
 PROBE_EXAMPLES = 256
@@ -21,22 +22,26 @@ class ActivationTracker(Measurement):
     active somewhere in an image.
 
     Args:
-        data: the probe: an array `(n, ...)` or an iterable of batches, of which
-            the first `max_examples` examples are kept.
+        data: the probe: whatever `fit` takes as inputs (see `batches.batches_of_inputs`), of
+            which the first `max_examples` examples are kept.
         layers: names or paths of layers; by default all that end in a non-linearity
             or are one, such as `ReLU`, the head left out. In a model without any, all
             Conv2D and Dense layers but the last.
         schedule: when to measure, such as `every(20)`.
         writers: where scalars go as well.
         max_examples: size of the probe.
+        name: put in front of the names of scalars.
 
     Attributes:
         activity: by layer path, a structured array with fields `step`,
             `fraction_active` `(units,)`, `mean_activation` `(units,)`,
-            `dead_units`, `rarely_active` and `effective_rank`.
+            `dead_units`, `rarely_active` and `effective_rank`. A dead unit gets no gradient any
+            more: `dead_units` is NaN, and not written, for activations that have a slope
+            wherever their input is negative, such as LeakyReLU, ELU or GELU.
 
     Raises:
-        ValueError: when training begins, if there is no layer to track.
+        ValueError: when training begins, if there is no layer to track, or the model's only
+            non-linearities are functions between its layers, such as `ops.relu`.
 
     Reference:
         Maennel et al., NeurIPS 2020, Figure 7.
@@ -54,21 +59,28 @@ class ActivationTracker(Measurement):
         schedule: Schedule | None = None,
         writers: Sequence = (),
         max_examples: int = PROBE_EXAMPLES,
+        name: str = "",
     ):
-        super().__init__(schedule, writers)
+        super().__init__(schedule, writers, name)
         self.data = data
         self.layers = layers
         self.max_examples = max_examples
 
+    def sample(self):
+        return first_batch(self.data, limit=1, model=self.model)
+
     def prepare(self):
+        self._probe = list(batches_of_inputs(self.data, self.max_examples, model=self.model))
         self._paths = self._find_paths()
         layers = named_layers(self.model)
-        self._probe = list(batches_of_inputs(self.data, self.max_examples))
+        self._dies = {path: dies(layers[path]) for path in self._paths}
         self._read = capture(self.model, [layers[path] for path in self._paths], _unit_sums)
 
     def _find_paths(self):
         if self.layers is None:
-            paths = nonlinear_layers(self.model)
+            layers = survey(self.model, self._probe[0])
+            paths = layers.chosen
+            self._tell_of(layers)
             expected = "a Conv2D or Dense layer before the head"
         else:
             known = named_layers(self.model)
@@ -86,12 +98,20 @@ class ActivationTracker(Measurement):
             )
         return paths
 
+    def _tell_of(self, layers):
+        passed = "; ".join(f"not {path!r}: {why}" for path, why in layers.passed_over.items())
+        self.tell(f"follows {', '.join(layers.chosen) or 'no layer'}{passed and '; ' + passed}.")
+
     def measure(self, step):
         record = {}
         for path, activity in self.read_activity().items():
+            values = vars(activity)
+            if not self._dies[path]:
+                values = {**values, "dead_units": np.nan}
             for name in ("dead_units", "rarely_active", "effective_rank"):
-                self.write_scalar(step, f"activity/{path}/{name}", getattr(activity, name))
-            for name, value in vars(activity).items():
+                if not np.isnan(values[name]):
+                    self.write_scalar(step, f"activity/{path}/{name}", values[name])
+            for name, value in values.items():
                 record[f"{path}:{name}"] = value
         return record
 

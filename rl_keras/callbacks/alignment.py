@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 
+from rl_keras.callbacks.batches import batches_of_inputs, first_batch, num_examples
 from rl_keras.callbacks.inputs import SharedInputs, as_examples, input_of, new_moments
-from rl_keras.callbacks.layers import find_layer
+from rl_keras.callbacks.layers import effective_kernel, find_layer
 from rl_keras.callbacks.measurement import Measurement, Schedule
-from rl_keras.callbacks.reading import batches_of_inputs, capture
+from rl_keras.callbacks.reading import capture
 from rl_keras.callbacks.writers import image_grid
 from rl_keras.science.alignment import (
     filter_covariance,
@@ -29,6 +29,7 @@ _SHOWN_RANKS = 5  # curves of f in TensorBoard; the arrays hold all of them
 NULL_DRAWS = 100
 MOST_DIMENSIONS = 100  # up to which the default number of draws is taken
 _FLOOR_DRAWS = 200
+_NO_VARIANCE = 1e-12  # of the mean square; below, what is left is rounding
 FIELDS = ("null_low", "null_mean", "null_high", "p_value")
 
 
@@ -45,10 +46,10 @@ class CovarianceAlignment(Measurement):
     the band.
 
     Args:
-        data: what the layer's input moments are computed from: an array
-            `(n, ...)`, an iterable of batches such as a `tf.data.Dataset` of
-            `(image, label)`, or ready `PatchMoments` of the layer's own input, or
-            `SharedInputs`, with which several layers need one pass between them.
+        data: what the layer's input moments are computed from: whatever `fit` takes as
+            inputs (see `batches.batches_of_inputs`), such as an array `(n, ...)` or a
+            `tf.data.Dataset` of `(image, label)`; or ready `PatchMoments` of the layer's own
+            input, or `SharedInputs`, with which several layers need one pass between them.
         layer: name, path or index of a Conv2D or Dense layer; the first by default.
         schedule: when to measure, such as `every(20)`.
         writers: where scalars and images go as well.
@@ -67,6 +68,7 @@ class CovarianceAlignment(Measurement):
             error for one, see `eigenspaces.sampled_eigenspaces`. It counts examples, not
             patches, and takes them for independent. The floor is then that of 200 draws,
             and random bases are grouped alike.
+        name: put in front of the names of scalars.
 
     Attributes:
         records: structured array with fields `step`, `data_basis`, `random_basis`
@@ -75,7 +77,8 @@ class CovarianceAlignment(Measurement):
             `p_value` (of `data_basis` among the flips) and
             `transfer` `(d,)`, f in the order of descending data eigenvalues; with
             `keep_filters` also `filters_by_step`, float32 `(num_filters, d)`. What is
-            undefined or not drawn is NaN.
+            undefined or not drawn is NaN: everything that needs the data's axes is undefined
+            where all inputs of the layer are equal.
         spaces: eigenvalues and eigenvectors of the input covariance.
         layer_path: the path of the measured layer.
 
@@ -109,8 +112,9 @@ class CovarianceAlignment(Measurement):
         keep_filters: bool = False,
         null_draws: int = NULL_DRAWS,
         group_eigenvalues: bool = False,
+        name: str = "",
     ):
-        super().__init__(schedule, writers)
+        super().__init__(schedule, writers, name)
         self.data = data
         self.layer = layer
         self.num_random_bases = num_random_bases
@@ -124,8 +128,15 @@ class CovarianceAlignment(Measurement):
         self.layer_path: str | None = None
         self.spaces: Eigenspaces | None = None
 
+    def sample(self):
+        if isinstance(self.data, PatchMoments):
+            return None
+        data = self.data.data if isinstance(self.data, SharedInputs) else self.data
+        return first_batch(data, limit=8, model=self.model)
+
     def prepare(self):
-        self.layer_path, self._layer = find_layer(self.model, self.layer)
+        self._sample = self.sample()
+        self.layer_path, self._layer = find_layer(self.model, self.layer, self._sample)
         rows = self.filter_rows()
         num_filters, dim = rows.shape
         self._is_defined = not self.few_filters or num_filters - self.center_filters > dim
@@ -138,14 +149,12 @@ class CovarianceAlignment(Measurement):
             for number in range(self.num_random_bases)
         ]
         self.spaces = None
-        if not isinstance(self.data, PatchMoments | SharedInputs):
-            self._sample = next(batches_of_inputs(self.data, limit=8))
         self._read_inputs = capture(self.model, [self._layer], input_of)
         self._refresh_spaces()
 
     def filter_rows(self) -> np.ndarray:
         """Returns the layer's filters as rows `(num_filters, d)`."""
-        return kernel_to_rows(keras.ops.convert_to_numpy(self._layer.kernel))
+        return kernel_to_rows(effective_kernel(self._layer))
 
     def measure(self, step):
         self._refresh_spaces()
@@ -154,21 +163,25 @@ class CovarianceAlignment(Measurement):
             rows, centered=self.center_filters, require_full_rank=self._is_defined
         )
         random, data = [np.nan], np.nan
-        if self._is_defined:
+        is_defined = self._is_defined and not self._is_flat
+        if is_defined:
             random = [self._random_basis_misalignment(cov, seed) for seed in self._basis_seeds]
             data = misalignment(self.spaces, cov)
+        draws = self._num_draws if is_defined else 0
         record = {
             "data_basis": data,
             "random_basis": float(np.mean(random)),
             "random_basis_sd": float(np.std(random)),
             "floor": self._floor,
             "weight_norm": float(np.linalg.norm(rows)),
-            **null_band(rows, self.spaces, self._num_draws, self.seed, step, self.center_filters),
+            **null_band(rows, self.spaces, draws, self.seed, step, self.center_filters),
         }
         for name, value in record.items():
             if np.isfinite(value):
                 self.write_scalar(step, f"alignment/{self.layer_path}/{name}", value)
         transfer = transfer_function(self.spaces, cov).values
+        if self._is_flat:
+            transfer = np.full_like(transfer, np.nan)
         self._write_transfer(step, transfer)
         kept = {"filters_by_step": rows.astype(np.float32)} if self.keep_filters else {}
         return {**record, "transfer": transfer, **kept}
@@ -204,26 +217,34 @@ class CovarianceAlignment(Measurement):
         if self.spaces is not None and np.array_equal(seen, self._seen):
             return
         self._seen = seen
-        moments, num_examples = new_moments(self._layer), 0
-        for batch in batches_of_inputs(self.data, self.max_examples):
+        moments, total = new_moments(self._layer), 0
+        for batch in batches_of_inputs(self.data, self.max_examples, model=self.model):
             moments.update(self._layer_inputs(batch))
-            num_examples += len(batch)
-        self._set_moments(moments, num_examples)
+            total += num_examples(batch)
+        self._set_moments(moments, total)
 
     def _layer_inputs(self, batch):
         return as_examples(self._layer, self._read_inputs(batch)[0])
 
-    def _set_moments(self, moments, num_examples):
+    def _set_moments(self, moments, total):
         num_filters, dim = self.filter_rows().shape
         if moments.dim != dim:
             raise ValueError(
                 f"`data` must be the input of layer {self.layer_path!r}, whose filters have {dim} "
                 f"entries. Received: moments of dimension {moments.dim}"
             )
+        covariance = moments.covariance()
+        variance, square = np.trace(covariance), np.sum(moments.mean**2)
+        self._is_flat = bool(variance <= _NO_VARIANCE * (variance + square))
+        if self._is_flat:
+            self.warn(
+                f"all inputs of layer {self.layer_path!r} are equal, so they have no axes, and "
+                "the alignment with them is undefined and recorded as NaN."
+            )
         if not self.group_eigenvalues:
-            self.spaces = eigenspaces(moments.covariance())
+            self.spaces = eigenspaces(covariance)
             return
-        self.spaces = sampled_eigenspaces(moments.covariance(), num_examples)
+        self.spaces = sampled_eigenspaces(covariance, total)
         if self._is_defined:
             self._floor = grouped_floor(num_filters, self.spaces, self.center_filters)
 
@@ -232,7 +253,7 @@ class CovarianceAlignment(Measurement):
         for rank in ranks:
             name = f"transfer/{self.layer_path}/rank_{rank:02d}"
             for board in self._boards():
-                board.scalar(step, name, transfer[rank - 1])
+                board.scalar(step, self.tag(board, name), transfer[rank - 1])
 
     def _write_images(self, step):
         shape = tuple(self._layer.kernel.shape[:-1])
@@ -241,7 +262,8 @@ class CovarianceAlignment(Measurement):
         pictures = {"filters": self.filter_rows()[:64], "eigenvectors": self.spaces.vectors.T}
         for name, rows in pictures.items():
             for board in self._boards():
-                board.image(step, f"{name}/{self.layer_path}", image_grid(rows, shape))
+                tag = self.tag(board, f"{name}/{self.layer_path}")
+                board.image(step, tag, image_grid(rows, shape))
 
     def _boards(self):
         """The writers that show pictures; a log of numbers holds neither these nor all of f."""

@@ -5,9 +5,16 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from rl_keras.callbacks.layers import find_layer
+from rl_keras.callbacks.batches import (
+    as_tensors,
+    batches_of_inputs,
+    examples,
+    first_batch,
+    num_examples,
+)
+from rl_keras.callbacks.layers import effective_kernel, find_layer
 from rl_keras.callbacks.measurement import Measurement, Schedule
-from rl_keras.callbacks.reading import batches_of_inputs, output_gradients
+from rl_keras.callbacks.reading import output_gradients
 from rl_keras.science.feature_alignment import (
     GradientMoments,
     feature_alignment,
@@ -37,7 +44,8 @@ class FeatureAlignmentTracker(Measurement):
     for gradients handed to the filters in a random order.
 
     Args:
-        data: an array `(n, ...)` or an iterable of batches; the first `max_examples` count.
+        data: whatever `fit` takes as inputs (see `batches.batches_of_inputs`); the first
+            `max_examples` count.
         layer: name, path or index of a Conv2D or Dense layer; the first by default.
         schedule: when to measure, such as `every(100)`.
         writers: where scalars go as well.
@@ -45,6 +53,7 @@ class FeatureAlignmentTracker(Measurement):
         max_outputs: a model with more outputs is measured by so many random Gaussian
             combinations of them, which give the same moments in expectation.
         seed: seed of these and of the random orders.
+        name: put in front of the names of scalars.
 
     Attributes:
         records: structured array with fields `step`, `filters` float32 `(num_filters, d)`
@@ -80,8 +89,9 @@ class FeatureAlignmentTracker(Measurement):
         max_examples: int = 256,
         max_outputs: int = 10,
         seed: int = 0,
+        name: str = "",
     ):
-        super().__init__(schedule, writers)
+        super().__init__(schedule, writers, name)
         self.data = data
         self.layer = layer
         self.max_examples = max_examples
@@ -89,15 +99,24 @@ class FeatureAlignmentTracker(Measurement):
         self.seed = seed
         self.layer_path: str | None = None
 
+    def sample(self):
+        return first_batch(self.data, limit=1, model=self.model)
+
     def prepare(self):
-        self.layer_path, self._layer = find_layer(self.model, self.layer)
-        batches = batches_of_inputs(self.data, self.max_examples)
-        images = np.concatenate(list(batches))
-        self._batches = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+        first = self.sample()
+        self.layer_path, self._layer = find_layer(self.model, self.layer, first)
+        batches = [*batches_of_inputs(self.data, self.max_examples, model=self.model)]
+        inputs = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+        total = num_examples(inputs)
+        self._batches = [examples(inputs, i, i + _BATCH) for i in range(0, total, _BATCH)]
         self._gradients = output_gradients(self.model, self._layer)
-        # As a tensor: a model whose inputs are a list warns of an array.
-        outputs = self.model(keras.ops.convert_to_tensor(images[:1]), training=False)
-        num_outputs = int(np.prod(outputs.shape[1:]))
+        outputs = self.model(as_tensors(examples(inputs, 0, 1)), training=False)
+        if len(keras.tree.flatten(outputs)) != 1:
+            raise ValueError(
+                f"model {self.model.name!r} must have one output, whose gradients are taken. "
+                f"Received: {len(keras.tree.flatten(outputs))} outputs"
+            )
+        num_outputs = int(np.prod(keras.tree.flatten(outputs)[0].shape[1:]))
         self._weights = self._combinations(num_outputs)
 
     def _combinations(self, num_outputs):
@@ -117,7 +136,7 @@ class FeatureAlignmentTracker(Measurement):
 
     def measure(self, step):
         moments = self.gradient_moments()
-        rows = kernel_to_rows(keras.ops.convert_to_numpy(self._layer.kernel))
+        rows = kernel_to_rows(effective_kernel(self._layer))
         initial = np.asarray(self._rows[0]["filters"], np.float64) if self._rows else rows
         record = {"filters": rows.astype(np.float32)}
         for form in FORMS:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import keras
 import numpy as np
 
+from rl_keras.callbacks.batches import as_floats, batches_of_inputs, first_batch
 from rl_keras.callbacks.layers import find_layer
-from rl_keras.callbacks.reading import batches_of_inputs, capture
+from rl_keras.callbacks.reading import capture
 from rl_keras.science.patches import PatchMoments
 
 
@@ -19,7 +20,7 @@ def new_moments(layer: keras.Layer) -> PatchMoments:
 
 def as_examples(layer: keras.Layer, inputs) -> np.ndarray:
     """Returns a layer's inputs as its moments take them."""
-    inputs = keras.ops.convert_to_numpy(inputs)
+    inputs = as_floats(inputs)
     if isinstance(layer, keras.layers.Dense):
         # Dense acts on the last axis; earlier ones are further examples.
         inputs = inputs.reshape(-1, inputs.shape[-1])
@@ -61,7 +62,7 @@ class SharedInputs:
     holds the moments of all of them, for a layer of d inputs `8 d^2` bytes.
 
     Args:
-        data: array `(n, ...)` or iterable of batches, inputs of the model.
+        data: inputs of the model, whatever `fit` takes; see `batches.batches_of_inputs`.
         layers: names, paths or indices of Conv2D and Dense layers.
         max_examples: examples of a pass, at most.
 
@@ -87,14 +88,14 @@ class SharedInputs:
         Raises:
             ValueError: if the layer is not one of these.
         """
-        found = dict(find_layer(model, which) for which in self.layers)
-        if path not in found:
-            raise ValueError(f"`layers` must hold {path!r}. Received: {', '.join(found)}")
-        sample = next(batches_of_inputs(self.data, limit=8))
-        read = capture(model, list(found.values()), input_of)
-        seen = [keras.ops.convert_to_numpy(inputs) for inputs in read(sample)]
+        sample = first_batch(self.data, limit=8, model=model)
+        layers = dict(find_layer(model, which, sample) for which in self.layers)
+        if path not in layers:
+            raise ValueError(f"`layers` must hold {path!r}. Received: {', '.join(layers)}")
+        read = capture(model, list(layers.values()), input_of)
+        seen = [as_floats(inputs) for inputs in read(sample)]
         if self._seen is None or not all(map(np.array_equal, seen, self._seen)):
-            batches = batches_of_inputs(self.data, self.max_examples)
-            self._moments = input_moments(model, found, batches)
+            batches = batches_of_inputs(self.data, self.max_examples, model=model)
+            self._moments = input_moments(model, layers, batches)
             self._seen = seen
         return self._moments[path]

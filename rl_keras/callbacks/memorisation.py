@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rl_keras.callbacks.accuracy import predicted_classes
+from rl_keras.callbacks.accuracy import ClassReader
+from rl_keras.callbacks.batches import examples, num_examples
 from rl_keras.callbacks.measurement import Measurement, Schedule
-from rl_keras.callbacks.reading import forward
+from rl_keras.callbacks.predictions import class_numbers
+from rl_keras.errors import UsageError
 from rl_keras.science.memorisation import MemorisationLedger
 
 
@@ -18,16 +20,20 @@ class MemorisationTracker(Measurement):
     records and thus depends on the schedule.
 
     Args:
-        inputs: array `(n, ...)`, scaled as in training.
-        given_labels: integer labels `(n,)`, trained on.
-        true_labels: integer labels `(n,)`; -1 where there is none, which counts as given.
+        inputs: array `(n, ...)`, or a dict or list of one for each input, scaled as in training.
+        given_labels: labels trained on: integers `(n,)` or `(n, 1)`, or one-hot `(n, classes)`.
+        true_labels: the same; integers may be -1 where there is none, which counts as given.
         ids: names of the examples, array `(n,)`; their numbers by default.
         schedule: when to measure, such as `every(20)`.
         writers: where scalars go as well.
         batch_size: examples in a forward pass.
+        name: put in front of the names of scalars.
+        output: as in `ProbeAccuracy`.
+        threshold: as in `ProbeAccuracy`.
 
     Attributes:
-        records: structured array with fields `step` and `predictions` int32 `(n,)`.
+        records: structured array with fields `step` and `predictions` int32 `(n,)`; -1 where
+            the outputs were NaN, which is no class.
         ledger: `science.memorisation.MemorisationLedger` of all records so far.
 
     Raises:
@@ -52,24 +58,44 @@ class MemorisationTracker(Measurement):
         schedule: Schedule | None = None,
         writers: Sequence = (),
         batch_size: int = 256,
+        name: str = "",
+        output: str | int | None = None,
+        threshold: float | None = None,
     ):
-        super().__init__(schedule, writers)
-        given, true = np.asarray(given_labels), np.asarray(true_labels)
+        super().__init__(schedule, writers, name)
+        given, true = class_numbers(given_labels), class_numbers(true_labels)
+        if num_examples(inputs) != len(given):
+            raise UsageError(
+                "`inputs` and `given_labels` must be of the same examples. "
+                f"Received: {num_examples(inputs)} and {len(given)}"
+            )
         self.inputs = inputs
+        self.output, self.threshold = output, threshold
         self.ids = np.arange(len(given)) if ids is None else np.asarray(ids)
         self.batch_size = batch_size
         MemorisationLedger(given, true)  # says what is wrong with them
         self._labels = given, np.where(true < 0, given, true)
         self.ledger = MemorisationLedger(*self._labels)
 
+    def sample(self):
+        return examples(self.inputs, 0, 1)
+
     def prepare(self):
-        self._predict = forward(self.model)
+        self._classes = ClassReader(
+            self.model, self.inputs, self.batch_size, self.output, self.threshold
+        )
         self.ledger = MemorisationLedger(*self._labels)
         for row in self._rows:
             self.ledger.update(row["step"], row["predictions"])
 
     def measure(self, step):
-        predictions = predicted_classes(self._predict, self.inputs, self.batch_size)
+        predictions, _ = self._classes.read(self._labels[0])
+        self._classes.warn_of_nan(self, predictions, step)
+        if predictions.ndim > 1:
+            raise ValueError(
+                "the ledger needs one prediction for each example. "
+                f"Received: shape {predictions.shape}"
+            )
         self.ledger.update(step, predictions)
         shares = self.ledger.shares("corrupted")[-1]
         fitted = self.ledger.shares("clean")[-1, 0]

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 
+from rl_keras.callbacks.batches import as_floats, batches_of_inputs, first_batch
 from rl_keras.callbacks.inputs import input_of
-from rl_keras.callbacks.layers import alignable_layers
+from rl_keras.callbacks.layers import alignable_layers, effective_kernel
 from rl_keras.callbacks.measurement import Measurement, Schedule
-from rl_keras.callbacks.reading import batches_of_inputs, capture
+from rl_keras.callbacks.predictions import class_numbers
+from rl_keras.callbacks.reading import capture
 from rl_keras.errors import UsageError
 from rl_keras.science.interpolation import gaussian_kernel, interpolate, linear_kernel
 
@@ -25,12 +26,13 @@ class MinimumNormTracker(Measurement):
 
     Args:
         inputs: array `(n, ...)`, all training examples, scaled as in training.
-        labels: integer labels `(n,)`.
+        labels: integer labels `(n,)` or `(n, 1)`, or one-hot `(n, num_classes)`.
         num_classes: units of the last layer.
         test_inputs: array `(m, ...)`.
-        test_labels: integer labels `(m,)`.
+        test_labels: as `labels`, of `m` examples.
         schedule: when to measure.
         writers: where scalars go as well.
+        name: put in front of the names of scalars.
 
     Attributes:
         records: structured array with fields `step`, `norm` (of the weights), `distance` (to
@@ -61,15 +63,19 @@ class MinimumNormTracker(Measurement):
         test_labels: np.ndarray,
         schedule: Schedule | None = None,
         writers: Sequence = (),
+        name: str = "",
     ):
-        super().__init__(schedule, writers)
-        self.inputs, self.labels = inputs, np.asarray(labels)
-        self.test_inputs, self.test_labels = test_inputs, np.asarray(test_labels)
+        super().__init__(schedule, writers, name)
+        self.inputs, self.labels = inputs, class_numbers(labels)
+        self.test_inputs, self.test_labels = test_inputs, class_numbers(test_labels)
         self.num_classes = num_classes
         self.solutions: dict[str, dict[str, float]] = {}
 
+    def sample(self):
+        return first_batch(self.inputs, limit=1, model=self.model)
+
     def prepare(self):
-        self._head = list(alignable_layers(self.model).values())[-1]
+        self._head = list(alignable_layers(self.model, self.sample()).values())[-1]
         self._read = capture(self.model, [self._head], input_of)
         self._features = self._features_of(self.inputs)
         self._test_features = self._features_of(self.test_inputs)
@@ -91,7 +97,7 @@ class MinimumNormTracker(Measurement):
         self.solutions["gaussian"] = self._gaussian()
 
     def measure(self, step):
-        weights = keras.ops.convert_to_numpy(self._head.kernel).astype(np.float64)
+        weights = effective_kernel(self._head).astype(np.float64)
         train, test = self._errors(weights)
         residual = self._features @ weights - self._targets
         gap = np.linalg.norm(weights - self._least) / np.linalg.norm(self._least)
@@ -107,8 +113,8 @@ class MinimumNormTracker(Measurement):
         return record
 
     def _features_of(self, inputs):
-        batches = batches_of_inputs(inputs, limit=len(inputs))
-        read = (keras.ops.convert_to_numpy(self._read(batch)[0]) for batch in batches)
+        batches = batches_of_inputs(inputs, limit=len(inputs), model=self.model)
+        read = (as_floats(self._read(batch)[0]) for batch in batches)
         return np.concatenate(list(read)).astype(np.float64)
 
     def _errors(self, weights):

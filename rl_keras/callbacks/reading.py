@@ -5,10 +5,12 @@ called, the `call` of the wanted layers is wrapped to note its input and output.
 left as it was, and training never sees the wrapper.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import keras
-import numpy as np
+
+from rl_keras.callbacks.compiling import compiled
+from rl_keras.callbacks.layers import name_of_call
 
 
 def capture(
@@ -39,7 +41,7 @@ def capture(
             model(x, training=False)
         finally:
             for layer in layers:
-                object.__delattr__(layer, "call")
+                object.__delattr__(layer, name_of_call(layer))
         for layer in layers:
             times = len(notes[id(layer)])
             if times != 1:
@@ -52,7 +54,7 @@ def capture(
 
 
 def _wrap_call(layer, notes):
-    original = layer.call
+    original = getattr(layer, name_of_call(layer))
 
     def call(inputs, *args, **kwargs):
         outputs = original(inputs, *args, **kwargs)
@@ -60,58 +62,12 @@ def _wrap_call(layer, notes):
         return outputs
 
     # Not setattr: Keras would track it, and the class's own method must come back.
-    object.__setattr__(layer, "call", call)
+    object.__setattr__(layer, name_of_call(layer), call)
 
 
 def forward(model: keras.Model) -> Callable:
     """Returns a compiled function from a batch to the model's outputs in inference mode."""
     return compiled(model, "forward", lambda x: model(x, training=False))
-
-
-def compiled(model, key, function):
-    """Compiles a function of tensors, once for each model and purpose.
-
-    On TensorFlow only; on other backends the function runs as it is. Stages share
-    a model, and tracing again for each would cost more than the measurements.
-
-    Args:
-        model: what the function belongs to, and as long as which it is kept.
-        key: hashable; what is compiled under it must always be the same.
-        function: of a batch, or of several tensors.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
-
-    # Kept on the model, so that it lives as long; not by setattr, which Keras tracks.
-    cache = vars(model).setdefault("_rl_keras_functions", {})
-    if key not in cache:
-        cache[key] = tf.function(function, autograph=False)
-    return cache[key]
-
-
-def batches_of_inputs(data, limit: int, batch_size: int = 128) -> Iterator[np.ndarray]:
-    """Yields NumPy batches of inputs from an array, a dataset or any iterable of batches.
-
-    Args:
-        data: an array `(n, ...)`, or an iterable of batches `x` or `(x, y, ...)`
-            such as a `tf.data.Dataset`, which may be infinite.
-        limit: number of examples after which to stop.
-        batch_size: size into which an array is cut.
-    """
-    seen = 0
-    for batch in _raw_batches(data, batch_size):
-        inputs = np.asarray(batch[0] if isinstance(batch, tuple | list) else batch)
-        yield inputs[: limit - seen]
-        seen += len(inputs)
-        if seen >= limit:
-            return
-
-
-def _raw_batches(data, batch_size) -> Iterable:
-    if isinstance(data, np.ndarray):
-        return (data[i : i + batch_size] for i in range(0, len(data), batch_size))
-    return data
 
 
 def output_gradients(model: keras.Model, layer: keras.Layer) -> Callable:
@@ -166,6 +122,7 @@ def output_gradients(model: keras.Model, layer: keras.Layer) -> Callable:
                     f"layer {layer.name!r} is called {len(seen)} times in a forward pass. "
                     "Expected: 1"
                 )
+            outputs = tf.nest.flatten(outputs)[0]
             outputs = tf.cast(tf.reshape(outputs, (tf.shape(outputs)[0], -1)), tf.float32)
             totals = tf.unstack(tf.reduce_sum(outputs @ weights, axis=0), weights.shape[1])
         gradients = [

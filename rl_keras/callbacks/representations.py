@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from rl_keras.callbacks.batches import as_floats, examples, num_examples
 from rl_keras.callbacks.layers import find_layer, named_layers, nonlinear_layers
 from rl_keras.callbacks.measurement import Measurement
 from rl_keras.callbacks.reading import capture
@@ -39,7 +40,7 @@ def sample_representations(
 
     Args:
         model: a built model; it runs in inference mode.
-        inputs: array `(n, ...)`, scaled as in training.
+        inputs: array `(n, ...)`, or a dict or list of them, scaled as in training.
         layers: names or paths; by default all that end in a non-linearity, see
             `activations.nonlinear_layers`.
         seed: of the positions; the same for all networks that are to be compared.
@@ -58,21 +59,22 @@ def sample_representations(
         (2000, 256)
     """
     known = named_layers(model)
-    paths = nonlinear_layers(model) if layers is None else list(layers)
+    paths = nonlinear_layers(model, inputs) if layers is None else list(layers)
     for path in paths:
         if path not in known:
             find_layer(model, path)  # says which layers there are
     read = capture(model, [known[path] for path in paths], _output_of)
     parts: dict[str, list] = {path: [] for path in paths}
     drawn: dict[str, np.ndarray] = {}
-    for start in range(0, len(inputs), _BATCH):
-        outputs = read(inputs[start : start + _BATCH])
+    total = num_examples(inputs)
+    for start in range(0, total, _BATCH):
+        outputs = read(examples(inputs, start, start + _BATCH))
         for path, output in zip(paths, outputs, strict=True):
-            values = keras.ops.convert_to_numpy(output).astype(np.float32)
+            values = as_floats(output).astype(np.float32)
             values = values.reshape(len(values), -1, values.shape[-1])
             if path not in drawn:
                 rng = np.random.default_rng(derive_seed(seed, "positions", path))
-                drawn[path] = rng.integers(0, values.shape[1], len(inputs), dtype=np.int32)
+                drawn[path] = rng.integers(0, values.shape[1], total, dtype=np.int32)
             own = drawn[path][start : start + len(values)]
             parts[path].append(values[np.arange(len(values)), own])
     return {path: Representation(np.concatenate(parts[path]), drawn[path]) for path in paths}

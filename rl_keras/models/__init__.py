@@ -16,6 +16,7 @@ from rl_keras.models.finite_sample import finite_sample_network
 from rl_keras.models.initializers import ScaledHeNormal
 from rl_keras.models.layers import NotAnImageError
 from rl_keras.models.local_response import LocalResponseNormalization
+from rl_keras.models.weight_files import load_weights
 from rl_keras.settings.model import MODELS, OF_EVERY_MODEL, ModelConfig
 
 BUILDERS = {
@@ -30,6 +31,7 @@ __all__ = [
     "ScaledHeNormal",
     "build_model",
     "finite_sample_network",
+    "load_weights",
 ]
 
 

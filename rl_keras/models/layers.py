@@ -10,6 +10,7 @@ from collections.abc import Callable
 import keras
 
 from rl_keras.models.initializers import ScaledHeNormal
+from rl_keras.models.weight_files import load_weights
 from rl_keras.seeds import derive_seed
 
 # Those of the published ResNets. At the 0.99 of Keras the moving statistics would lag a hundred
@@ -163,5 +164,5 @@ def functional_model(inputs, outputs, name, weights=None) -> keras.Model:
     """Returns the functional model, with its weights from a file if one is given."""
     model = keras.Model(inputs, outputs, name=name)
     if weights is not None:
-        model.load_weights(weights)
+        load_weights(model, weights)
     return model

@@ -16,6 +16,7 @@ _COLUMNS = (  # column of summary.csv, factor, decimals
     ("steps_to_80", 1, 0),
     ("area_under_train_curve", 100, 1),
 )
+_FEWEST = 3  # seeds for an interval; of two its half-width is 9 times their difference
 _ACCURACIES = {"train": "final_train_accuracy", "test": "final_test_accuracy"}  # of summary.csv
 
 
@@ -27,8 +28,8 @@ def summary_table(rows: Iterable[Mapping]) -> str:
 
     Returns:
         Lines of at most 110 characters. A cell is a mean over seeds with its 95%
-        interval; where some seed never reached an accuracy of 80% it is the mean
-        over those which did and their number.
+        interval, from three seeds on and cut off at 0 and 100%; where some seed never
+        reached an accuracy of 80% it is the mean over those which did and their number.
 
     Example:
         >>> summary_table([]).splitlines()[0].split()[:2]
@@ -77,16 +78,22 @@ def _arm_of(row: Mapping) -> tuple[str, str]:
 
 
 def _mean_cell(group: Sequence[Mapping], column: str, scale: float, digits: int) -> str:
-    """The mean over seeds with its interval; an empty cell is a seed without a value."""
+    """The mean over seeds and, from three on, its interval; seeds may have an empty cell.
+
+    Per cents, of scale 100, keep to 0 and 100.
+    """
     values = [scale * float(row[column]) for row in group if row[column] not in (None, "")]
     values = [value for value in values if math.isfinite(value)]
     if len(values) < len(group):
         mean = f"{sum(values) / len(values):.{digits}f}" if values else "-"
         return f"{mean} ({len(values)} of {len(group)})"
     interval = mean_interval(values)
-    if interval.num == 1:
+    if interval.num < _FEWEST:
         return f"{interval.mean:.{digits}f}"
-    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    low, high = interval.low, interval.high
+    if scale == 100:
+        low, high = max(low, 0.0), min(high, 100.0)
+    return f"{interval.mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def summary_note(rows: Iterable[Mapping]) -> str:
@@ -95,6 +102,8 @@ def summary_note(rows: Iterable[Mapping]) -> str:
     seeds = f"Mean [95% interval] over {' or '.join(map(str, sizes))} seeds"
     if sizes == [1]:
         seeds = "One seed"
+    elif sizes == [2]:
+        seeds = "Mean over 2 seeds, too few for an interval"
     return f"{seeds}; (n of N): n seeds have a value; area: mean train accuracy."
 
 
@@ -109,8 +118,8 @@ def paired_table(rows: Iterable[Mapping], reference: str = "pretrained") -> str:
         reference: the start that the others are compared with.
 
     Returns:
-        Lines with mean differences and their 95% intervals, over the seeds in
-        which both arms have a value; empty without two such seeds.
+        Lines with mean differences and their 95% intervals, from three seeds on, over the
+        seeds in which both arms have a value; empty without two such seeds.
 
     Example:
         >>> paired_table([])
@@ -141,8 +150,10 @@ def _difference(arm, base, column, scale, digits):
     if len(pairs) < 2:
         return f"- ({len(pairs)} of {len(shared)})"
     interval = mean_interval([scale * (float(one) - float(other)) for one, other in pairs])
-    low, high = f"{interval.low:+.{digits}f}", f"{interval.high:+.{digits}f}"
     count = "" if len(pairs) == len(shared) else f" ({len(pairs)} of {len(shared)})"
+    if interval.num < _FEWEST:
+        return f"{interval.mean:+.{digits}f}{count}"
+    low, high = f"{interval.low:+.{digits}f}", f"{interval.high:+.{digits}f}"
     return f"{interval.mean:+.{digits}f} [{low}, {high}]{count}"
 
 

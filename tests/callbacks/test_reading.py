@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from rl_keras.callbacks import ActivationTracker, CovarianceAlignment, every
+from rl_keras.callbacks.batches import batches_of_inputs
 from rl_keras.callbacks.layers import alignable_layers, find_layer, named_layers
-from rl_keras.callbacks.reading import batches_of_inputs, capture, forward
+from rl_keras.callbacks.reading import capture, forward
 
 LAYERS = keras.layers
 

@@ -116,8 +116,8 @@ def test_run_without_finished_stage_is_refused(make):
 GOLDEN = """\
 Final accuracy by the number of transferred layers:
 labels         start       layers            train %        test %
-wide: true     scratch          0  90.0 [90.0, 90.0]  - (0 of 2)
-wide: true     pretrained       1  91.0 [78.3, 103.7]  50.0 (1 of 2)
+wide: true     scratch          0  90.0               - (0 of 2)
+wide: true     pretrained       1  91.0               50.0 (1 of 2)
 wide: true     pretrained      12  95.0               60.0"""
 
 

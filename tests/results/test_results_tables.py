@@ -51,14 +51,14 @@ PAIRED = """\
 Difference to pretrained, paired by seed:
 labels  start           steps to 80%             area %
 true    scratch       +20 [+20, +20]  -10.0 [-10.0, -10.0]
-true    covariance      - (1 of 2)    +1.0 [+1.0, +1.0]"""
+true    covariance      - (1 of 3)    +1.0 [+1.0, +1.0]"""
 
 
 def test_differences_are_taken_seed_by_seed():
     rows = []
-    for seed, base in enumerate((100, 180)):  # the seeds differ by more than the starts
+    for seed, base in enumerate((100, 180, 140)):  # the seeds differ by more than the starts
         area = 0.8 - seed / 10
-        covariance = base if seed else None
+        covariance = base if seed == 2 else None
         for start, steps, more in (
             ("scratch", base + 20, -0.1),
             ("pretrained", base, 0.0),
@@ -66,6 +66,20 @@ def test_differences_are_taken_seed_by_seed():
         ):
             rows.append({**row("true", start, 0.9, 0.5, steps, area + more), "seed": seed})
     assert paired_table(rows).split() == PAIRED.split()
+
+
+def test_two_seeds_have_no_interval_and_percentages_none_beyond_0_and_100():
+    rows = [row("true", "scratch", accuracy, 0.5, 100, 0.5) for accuracy in (0.5, 0.99, 1.0)]
+    two, three = (summary_table(rows[:num]).splitlines() for num in (2, 3))
+    assert two[1].split()[2:] == ["74.5", "50.0", "100", "50.0"]
+    assert two[2].startswith("Mean over 2 seeds, too few for an interval;")
+    assert three[1].split()[2:5] == ["83.0", "[12.0,", "100.0]"]
+    pairs = [
+        {**row("true", start, 0.9, 0.5, steps, 0.5), "seed": seed}
+        for start in STARTS
+        for seed, steps in ((0, 100), (1, 120))
+    ]
+    assert "+0" in paired_table(pairs) and "[" not in paired_table(pairs)
 
 
 def test_there_are_no_differences_without_the_reference_or_a_second_seed():
