@@ -104,7 +104,13 @@ class RepresentationSampler(Measurement):
     def on_train_begin(self, logs=None):
         pass
 
+    def on_epoch_begin(self, epoch, logs=None):
+        pass
+
     def on_train_batch_end(self, batch, logs=None):
+        pass
+
+    def on_epoch_end(self, epoch, logs=None):
         pass
 
     def on_train_end(self, logs=None):
