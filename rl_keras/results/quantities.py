@@ -110,15 +110,15 @@ def read_losses(results: Results) -> dict[int, dict[int, float]]:
     return {seed: by_step for seed, by_step in losses.items() if by_step}
 
 
-def first_steps(losses: Mapping[int, dict[int, float]], level: float = LEVEL) -> dict[int, float]:
-    """Returns by seed the first step with this loss or less, infinite if there is none.
+def first_steps(losses: Mapping[int, dict[int, float]]) -> dict[int, float]:
+    """Returns by seed the first step with a loss of `LEVEL` or less, infinite if there is none.
 
     Example:
         >>> first_steps({0: {8: 2.3, 16: 0.05}, 1: {8: 2.3, 16: 2.2}})
         {0: 16.0, 1: inf}
     """
     steps = {
-        seed: first_step_reaching(list(by_step), [-loss for loss in by_step.values()], -level)
+        seed: first_step_reaching(list(by_step), [-loss for loss in by_step.values()], -LEVEL)
         for seed, by_step in losses.items()
     }
     return {seed: math.inf if step is None else float(step) for seed, step in steps.items()}

@@ -166,7 +166,3 @@ def active_units(ax: Axes, units: Iterable[tuple[Curve, style.Look, str | None]]
 def _look(arm):
     """The look of its start: where arms are compared, they have one depth."""
     return style.STARTS[split_arm(arm)[0]]
-
-
-def _start_at_zero(ax):
-    ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
