@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.papers.claim import Effect, decide
+from rl_keras.papers.claim import Effect, about, decide
 from rl_keras.papers.effects.diagnostics import profile_correlation
-from rl_keras.papers.effects.filters import share_above_null
-from rl_keras.papers.effects.transfer import about
+from rl_keras.papers.effects.filters import proposition_applies, share_above_null
 from rl_keras.papers.verdicts import CLAIMS, Verdict, evaluate
 from rl_keras.results.runs import Results, Run
 from rl_keras.results.variants import RANDOM, TRUE, comparable
@@ -268,14 +267,12 @@ def _of_pooled(run: Run, tables: Tables) -> Iterable[Verdict]:
 def _proposition1(run: Run, rows: Rows) -> Iterable[Effect]:
     for variant, results in run.variants.items():
         of_variant = [row for row in rows if row.get("variant", "") == variant]
-        data = results.config.data
-        is_special = data.is_synthetic and len(set(data.gaussian_variances)) > 1
-        if not of_variant or not is_special or results.config.upstream.labels != ("random",):
+        if not of_variant or not proposition_applies(results):
             continue
         # A later step replaces an earlier one.
         last = {row["quantity"]: row for row in of_variant}
         seeds = [key.seed for key in results.upstream_keys]
-        text, planned = about(variant, "random"), len(results.config.run.seeds)
+        text, planned = about(variant, "random"), results.num_planned_seeds
         if "null" not in last:
             yield Effect(text, seeds=seeds, planned=planned, note="the null needs several runs")
             continue
@@ -293,7 +290,7 @@ def _energy_profile(run: Run, rows: Rows) -> Iterable[Effect]:
             continue
         profiles = [_profiles(rows, group[name]) for name in (RANDOM, TRUE)]
         if all(profiles):
-            planned = max(len(results.config.run.seeds) for results in run.variants.values())
+            planned = max(results.num_planned_seeds for results in run.variants.values())
             yield profile_correlation(*profiles, planned)
 
 
