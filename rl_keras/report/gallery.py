@@ -87,9 +87,11 @@ def section(names: Sequence[str], verdicts: Iterable[Verdict]) -> str:
     titles = [f"[{_short(told[name]['title'])}]({name}.cfg)" for name in names]
     text = [f"**{'; '.join(titles)}.**", _capital(first["Question"])]
     for key in _TOLD[1:]:
-        whole = " ".join(told[name].get(key, "") for name in names).strip()
-        sentences = dict.fromkeys(re.split(r"(?<=\.) ", whole))
-        text += [f"*{key}:* {' '.join(sentences)}"] if whole else []
+        paragraphs = {name: told[name][key] for name in names if key in told[name]}
+        if len(set(paragraphs.values())) > 1:
+            paragraphs = {name: f"`{name}`: {text}" for name, text in paragraphs.items()}
+        whole = " ".join(dict.fromkeys(paragraphs.values()))
+        text += [f"*{key}:* {whole}"] if whole else []
     text.append(f"<br>{' '.join(picture for name in names for picture in _pictures(name))}")
     lines = [f"### {names[0]}", " ".join(text), "", _HEADER]
     lines += _claims([v for v in told_verdicts(verdicts) if v.run in names])
