@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 
 from rl_keras.figures.plotting import style
 from rl_keras.results.curves import Curve
+from rl_keras.science.activity import RARE
 from rl_keras.settings.transfer import split_arm
 
 TEST_NOTE = "thin, hollow: test probe"
-RARE = 0.01  # a unit that responds to a smaller share of its inputs is rarely active
 LOWEST_ACTIVITY = 1e-3  # end of the axis of activity
-_WIDE_RANGE = 20  # ratio of largest to smallest misalignment that asks for a logarithmic axis
+_WIDE_RANGE = 20  # the axis of misalignment is logarithmic above this ratio of largest to smallest
 _BASES = {  # short names first, for the columns of the legend
     "data_basis": (style.LAST, "basis of the data", style.MIN_SEEDS),
     "floor": (style.REFERENCE, "sampling floor", 1),

@@ -19,11 +19,12 @@ from rl_keras.settings.transfer import STARTS as ALL_STARTS
 from rl_keras.settings.transfer import split_arm
 
 DPI = 200
-MIN_SEEDS = 3  # an interval from two seeds says little; both are drawn instead
+MIN_SEEDS = 3  # an interval from two seeds says little, so with fewer the seeds are drawn instead
 GREY = "0.45"
-COLOUR_BAR = "colour bar"  # label of axes that are no panel
+COLOUR_BAR = "colour bar"  # label of axes that are not a panel and get no letter
 _WIDTH, _RIGHT, _TOP, _SMALL_PRINT = 3.1, 0.48, 0.28, 0.4  # inches
-_CHARACTERS = 20  # of the small print in an inch
+WIDE_RANGE = 50  # an axis of eigenvalues is logarithmic above this ratio of largest to smallest
+_CHARACTERS = 20  # in an inch of the small print
 SETTINGS = {
     "font.size": 8,
     "axes.titlesize": 9,
