@@ -33,7 +33,7 @@ from rl_keras.science.pooling import pool_runs
 
 STAGE = "upstream"
 ACROSS_VARIANTS = True
-_EPOCHS = (5, 10, 20, 40)  # of Figure 4; of the synthetic panels the paper names none
+_EPOCHS = (5, 10, 20, 40)  # those of Figure 4; the paper gives none for Gaussian inputs
 _NEAR = 0.1  # relative distance up to which a measured step stands for an epoch
 _RELATIVE = ", its baseline at our initial level"
 _PAPER = {"color": "black", "marker": "o", "linestyle": "", "markerfacecolor": "white"}

@@ -1,8 +1,8 @@
 """Verdicts from what is committed of a run: its flagfile, `summary.csv` and the figures' CSVs.
 
-The rows of a figure hold the value of every seed. So most of what the claims look at is there, and
-they are decided by the same code as for the run itself. What needs the filters of every seed is
-not: of these claims two are decided from the rows of their figures, the rest are left to the run.
+The rows of a figure hold the value of every seed. They are enough for most claims, which are
+decided by the same code as for the run itself. Some claims need the filters of every seed: two of
+these are decided from the rows of their figures, the others cannot be decided without the run.
 """
 
 import csv
@@ -151,7 +151,7 @@ def _arrays(tables: Tables, config, key) -> dict[str, np.ndarray]:
         arrays |= _feature_alignment(tables.get("feature_alignment", ()), key)
         arrays |= _minimum_norm(tables.get("interpolation", ()), key)
         end = _summary(tables.get("summary", ()), config, key).get("steps")
-        if end is not None:  # what was left out at the last step would pass for what was before it
+        if end is not None:  # a measurement without the last step would count as one at the end
             arrays = {n: v for n, v in arrays.items() if _is_whole(n, arrays, end)}
     return {name: np.asarray(value) for name, value in arrays.items()}
 
@@ -252,7 +252,7 @@ def _minimum_norm(rows: Rows, key) -> dict:
 
 
 def _of_pooled(run: Run, tables: Tables) -> Iterable[Verdict]:
-    """Verdicts on what needs filters in a run, and whose figures' rows hold what is needed."""
+    """Verdicts on claims about the filters of a run that the rows of its figures can decide."""
     claims = {claim.key: claim for claim in CLAIMS}
     effects = {
         "proposition1": _proposition1(run, tables.get("proposition1", ())),

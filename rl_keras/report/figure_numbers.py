@@ -1,4 +1,4 @@
-"""What a reader wants to know of a figure beside the claims, from the rows of its CSV.
+"""The main numbers of each figure, apart from the claims, from the rows of its CSV.
 
 `NUMBERS` has a function for each figure, from the rows to entries of three texts: what it is,
 the paper's value if it prints one, and ours. In the texts `<br>` begins a line.

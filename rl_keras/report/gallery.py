@@ -118,7 +118,7 @@ def _title(name: str) -> str:
 
 
 def _figures(text: str) -> set[str]:
-    """What a text names, such as `figure 4`, `table 1`, `proposition 1`.
+    """The figures and tables that a text names, such as `figure 4`, `table 1`, `proposition 1`.
 
     Example:
         >>> sorted(_figures("Figures 2 and 4 (centre) and Table 1"))
@@ -195,7 +195,7 @@ def _paper_of(claim: Claim) -> str:
 
 
 def _of_evidence(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Leaves out settings that say nothing against a claim about some settings."""
+    """Leaves out undecided verdicts on claims that only some settings must show."""
     return [v for v in verdicts if not (v.claim.of_some and v.verdict == "undecided")]
 
 
@@ -218,7 +218,7 @@ def _paper(name: str) -> str:
 
 
 def _pictures(name: str) -> Iterable[str]:
-    """In the order of the flagfile, at half the resolution; each is a link to itself."""
+    """The pictures in the order of the flagfile, at half the resolution; each links to its file."""
     wanted = re.findall(r"^--figures=(.*)$", (FLAGFILES / f"{name}.cfg").read_text(), re.MULTILINE)
     order = ["finding", *(wanted[0].split(",") if wanted else ())]
     paths = sorted((FLAGFILES / "results" / name).glob("*.png"), key=lambda path: path.stem)

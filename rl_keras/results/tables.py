@@ -1,4 +1,4 @@
-"""Tables that close a run: which start trained best, how sure that is, what was not fitted."""
+"""Tables printed after a run: which start trained best, how sure that is, what was not fitted."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

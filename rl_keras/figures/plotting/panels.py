@@ -115,7 +115,7 @@ def misalignment(
     logarithmic_steps: bool = False,
     others: Iterable[Curve] = (),
 ) -> None:
-    """Draws misalignment with the data against steps, and the values that give it a meaning.
+    """Draws misalignment with the data against steps, and what it must be compared with.
 
     Args:
         ax: the panel.
@@ -164,5 +164,5 @@ def active_units(ax: Axes, units: Iterable[tuple[Curve, style.Look, str | None]]
 
 
 def _look(arm):
-    """The look of its start: where arms are compared, they have one depth."""
+    """The look of the start of an arm; the arms in a panel have the same depth."""
     return style.STARTS[split_arm(arm)[0]]

@@ -1,4 +1,4 @@
-"""The one look of all figures: in grey print, line, marker and lightness tell curves apart."""
+"""The style of all figures: line, marker and lightness tell curves apart, in grey print too."""
 
 import math
 import string
@@ -269,7 +269,7 @@ def legend_space(entries: int, columns: int) -> float:
 
 
 def share_heights(axes: Sequence[Axes]) -> None:
-    """Gives panels one vertical axis, as they are to be compared."""
+    """Gives panels the same vertical axis, so that they can be compared."""
     ends = [ax.get_ylim() for ax in axes]
     for ax in axes:
         ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))

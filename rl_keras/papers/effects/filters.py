@@ -177,7 +177,7 @@ def _jackknife(estimate, without_one):
 
 
 def same_ups_and_downs(variants: Variants) -> list[Effect]:
-    """Measures the least of the rises and falls that the paper shows (Figure 20).
+    """Measures the smallest of the rises and falls of f that the paper shows (Figure 20).
 
     Between the turning points of the printed curve f must rise where it rises and fall where it
     falls; what goes the same way is positive. In units of the initial level.
