@@ -31,17 +31,17 @@ def main() -> int:
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         parser.error(f"--parts must be some of {', '.join(PARTS)}. Received: {unknown[0]}")
-    found, failed, begin = {}, [], time.monotonic()
+    results_by_part, failed, begin = {}, [], time.monotonic()
     for number, part in enumerate(parts, 1):
         print(f"\n== {number} of {len(parts)}: {part} ==", flush=True)
         figure = arguments.figure if part == "growth" else None
         results = run(part, figure)
         failed += [] if results else [part]
-        found[part] = [dataclasses.asdict(result) for result in results]
+        results_by_part[part] = [dataclasses.asdict(result) for result in results]
     minutes = (time.monotonic() - begin) / 60
     print(f"\n{minutes:.1f} min on {os.cpu_count()} cores")
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(results_by_part, indent=1) + "\n")
     return 1 if failed else 0
 
 
