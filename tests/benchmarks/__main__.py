@@ -1,7 +1,7 @@
 """All benchmarks in one run: python -m tests.benchmarks
 
-Each part is a module of this folder and gets a process of its own, whose peak memory is
-told as well. --parts=nulls,start_up runs some of them; --json=FILE stores what was found, and
+Each part is a module of this folder and runs in a process of its own, so that its peak memory can
+be reported. --parts=nulls,start_up runs some of them; --json=FILE stores the results, and
 --figure=FILE draws the growth of costs.
 """
 
