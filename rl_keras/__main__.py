@@ -11,12 +11,12 @@ import time
 import traceback
 from collections.abc import Mapping
 
-# Before TensorFlow is imported: errors only, no start-up notices; and under gs:// it must not
-# remember for seconds how long a file is, which another process may have replaced.
+# TensorFlow reads these two when it is imported. It is to print errors only, no start-up notices.
+# Under gs:// it is not to cache the length of a file, which another process may have replaced.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("GCS_STAT_CACHE_MAX_AGE", "0")
-# Before NumPy is imported: after each call the threads of OpenBLAS otherwise keep the cores busy
-# for a while, waiting for the next, and TensorFlow's wait in turn. No result depends on it.
+# NumPy reads this one when it is imported. Without it the threads of OpenBLAS keep the cores busy
+# for a while after each call, and TensorFlow's threads have to wait. No result depends on it.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 from rl_keras.errors import Preempted, UsageError

@@ -89,11 +89,11 @@ class Store:
         """Returns names and, for those with the delimiter behind the prefix, their beginnings."""
         with self.lock:
             names = [n for b, n in self.objects if b == bucket and n.startswith(prefix)]
-        found = set()
+        listed = set()
         for name in names:
             head, mark, _ = name[len(prefix) :].partition(delimiter or "\0")
-            found.add(prefix + head + mark)
-        return sorted(found)
+            listed.add(prefix + head + mark)
+        return sorted(listed)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -210,8 +210,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def delete(self, bucket, name):
         with self.store.lock:
-            found = self.store.objects.pop((bucket, name), None)
-        self.answer(204 if found else 404)
+            removed = self.store.objects.pop((bucket, name), None)
+        self.answer(204 if removed else 404)
 
     def copy(self, bucket, name, to_bucket, to_name):
         self.store.put(to_bucket, to_name, self.store.objects[bucket, name][0])

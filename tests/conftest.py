@@ -3,8 +3,8 @@
 import os
 import pathlib
 
-# Before NumPy: the workers of pytest share the cores, and on arrays this small more threads only
-# wait for each other.
+# Set before NumPy is imported: the workers of pytest share the cores, and on small arrays the
+# threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -27,7 +27,7 @@ with hidden_notices():
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
-# On a GPU the short formats would blur numeric comparisons.
+# On a GPU shorter formats would make numeric comparisons inexact.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 
 # Files that take long, the longest first: started last, one would leave the other cores idle.

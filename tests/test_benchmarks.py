@@ -1,4 +1,4 @@
-"""What the benchmarks make of their readings; their speed is nobody's test."""
+"""What the benchmarks compute from their readings; no test depends on speed."""
 
 import importlib
 import subprocess

@@ -19,7 +19,7 @@ FLOORS = (  # a room imports only from the floors below its own
     {"report"},
     {"__main__"},
 )
-NEVER = {  # less than the floors would allow
+NEVER = {  # not to be imported though they are on a lower floor
     "science": {"seeds"},
     "callbacks": {"settings", "models"},
     "results": {"models"},

@@ -1,4 +1,4 @@
-"""The package: what comes along, what it needs, and that its public functions have types."""
+"""The package: which files it has, what it needs, and that its public functions have types."""
 
 import ast
 import hashlib
@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
 CODE = sorted(path.relative_to(ROOT) for path in (ROOT / "rl_keras").rglob("*.py"))
 FLAGFILES = sorted(path.relative_to(ROOT) for path in (ROOT / "flags").glob("*.cfg"))
-# What comes along beside the code; nothing else that lies in rl_keras does.
+# The files in the package beside code and flagfiles.
 OTHER_FILES = {"rl_keras/py.typed", "rl_keras/report/page.css", "rl_keras/flags/fig1_search.csv"}
 
 

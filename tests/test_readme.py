@@ -142,8 +142,8 @@ def anchors(text):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_links_and_pictures_lead_somewhere(name):
-    found = list(links(name))
-    for path, anchor in found:
+    targets = list(links(name))
+    for path, anchor in targets:
         assert path.exists(), path
         assert ROOT in path.parents
         assert not anchor or anchor in anchors(path.read_text()), f"{path}#{anchor}"

@@ -136,7 +136,7 @@ class ActivationTracker(Measurement):
     def activity(self) -> dict[str, np.ndarray]:
         records, result = self.records, {}
         for path in self._paths:
-            names = [name for name in records.dtype.names if name.startswith(f"{path}:")]
+            names = [name for name in records.dtype.names or () if name.startswith(f"{path}:")]
             fields = {name.removeprefix(f"{path}:"): records[name] for name in names}
             result[path] = structured({"step": records["step"], **fields})
         return result

@@ -44,8 +44,8 @@ def as_floats(tensor) -> np.ndarray:
 def model_inputs(model: keras.Model | None) -> list:
     """Returns the symbolic inputs of a model; none of one that does not know them yet."""
     try:
-        return list(model.inputs or [])
-    except (AttributeError, ValueError):  # subclassed, or a Sequential that is not built
+        return list(getattr(model, "inputs", None) or [])
+    except ValueError:  # a Sequential that is not built
         return []
 
 

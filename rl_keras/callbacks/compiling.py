@@ -78,7 +78,7 @@ class _State:
     def __eq__(self, other):
         return isinstance(other, _State) and self._parts == other._parts
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def _add(self, value, depth):
         if type(value) in _PLAIN:

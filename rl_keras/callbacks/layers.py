@@ -325,7 +325,7 @@ def survey(model: keras.Model, sample=None) -> Survey:
     layers, weighted = named_layers(model), alignable_layers(model, sample)
     calls = recorded_calls(model, sample)
     if calls is None:
-        *hidden, head = [*weighted] or [None]
+        *hidden, head = [*weighted] or [""]
         bent = [path for path, layer in layers.items() if is_nonlinear(layer) and path != head]
         return Survey(bent or hidden)
     ends = _ends(calls)

@@ -313,7 +313,7 @@ class Measurement(keras.callbacks.Callback):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns what a run stores of this measurement, the fields of `records` by default."""
-        return {name: self.records[name] for name in self.records.dtype.names}
+        return {name: self.records[name] for name in self.records.dtype.names or ()}
 
     @classmethod
     def of_stage(cls, view: "StageView") -> list["Measurement"]:
@@ -335,7 +335,7 @@ def as_schedule(schedule: Schedule | int | None) -> Schedule:
         return every(100)
     if isinstance(schedule, int | np.integer) and not isinstance(schedule, bool):
         return every(schedule)
-    if not hasattr(schedule, "due"):
+    if isinstance(schedule, bool) or not hasattr(schedule, "due"):
         raise ValueError(
             "`schedule` must be a number of steps, every(...) or logarithmic(...). "
             f"Received: schedule={schedule!r}"

@@ -160,8 +160,12 @@ def threshold_of(model: keras.Model, output: str | int | None = None) -> float:
     loss = getattr(model, "loss", None)
     if isinstance(loss, dict | list | tuple) and output is not None:
         names = list(getattr(model, "output_names", None) or [])
-        other = names[output] if isinstance(output, int) and output < len(names) else output
-        loss = loss.get(output, loss.get(other)) if isinstance(loss, dict) else loss[output]
+        index = names.index(output) if output in names else output
+        name = names[index] if isinstance(index, int) and index < len(names) else output
+        if isinstance(loss, dict):
+            loss = loss.get(output, loss.get(name))
+        else:
+            loss = loss[index] if isinstance(index, int) else None
     logits = getattr(loss, "from_logits", None)
     if logits is not None:
         return 0.0 if logits else 0.5

@@ -1,4 +1,4 @@
-"""Random changes of training images: a function of seed, epoch and place in the slice alone.
+"""Random changes of training images: a function of seed, epoch and position in the slice alone.
 
 They act on whole images before they are scaled, and cut out squares of the size that
 evaluation cuts out of the centre. So a run that goes on in the middle of an epoch sees
@@ -111,7 +111,7 @@ class Augmentation:
 
 
 def _transforms(top, left, sign, angle, size):
-    """From places in the square to places in the image, as TensorFlow takes it, float32 `(n, 8)`.
+    """From positions in the square to those in the image, as TensorFlow has it, float32 `(n, 8)`.
 
     About the centre m of the square: x = left + m + s cos(a) (x' - m) - sin(a) (y' - m) and
     y = top + m + s sin(a) (x' - m) + cos(a) (y' - m), with s = -1 for mirrored ones.

@@ -1,7 +1,7 @@
 """A data set whose images are cropped and corrupted where they are read.
 
-So whatever is made of them, training, evaluation, probes or moments, in memory or
-streamed, is made of the same images; ids, labels and slices stay those of the data set.
+So training, evaluation, probes and moments all use the same images, in memory or streamed. Ids,
+labels and slices stay those of the data set.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _PARALLEL_IMAGES = os.cpu_count()
 
 
 def change_source(source, data: DataConfig, upstream_split: str):
-    """Returns the data set as the settings want its images, or itself if they want them so.
+    """Returns the data set with its images cropped and corrupted as the settings say.
 
     Args:
         source: from `open_source`.

@@ -1,8 +1,8 @@
 """Shuffled or random pixels instead of images: the reference, in NumPy and whole numbers.
 
-An image is corrupted as a function of its pixels, its id and a seed: not of its slice, its
-place, the batch, the labels or the root seed of a run. `changed_source` does the same in a
-TensorFlow graph, to the bit.
+How an image is corrupted depends on its pixels, its id and a seed, and not on its slice, its
+position, the batch, the labels or the root seed of a run. `changed_source` computes the same bits
+in a TensorFlow graph.
 
 Reference:
     Zhang et al., "Understanding deep learning requires rethinking generalization",
@@ -105,7 +105,7 @@ class InputCorruption:
         return np.take_along_axis(rows, order[:, :, None], axis=1).reshape(images.shape)
 
     def thresholds(self) -> np.ndarray:
-        """Returns what splits words of 32 bits into grey levels.
+        """Returns the bounds that divide words of 32 bits into grey levels.
 
         A word `u` stands for the number of thresholds up to `u`, so the share of words
         below number k is the probability of at most k, and no word is ever rounded.

@@ -1,6 +1,6 @@
 """The labels of one slice as a table, and its file.
 
-`labels.npz` says which example carried which label in a run, with a checksum
+`labels/NAME.npz` says which example carried which label in a run, with a checksum
 that does not depend on the order of the examples.
 """
 

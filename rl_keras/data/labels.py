@@ -13,7 +13,7 @@ from rl_keras.data.hashing import hash64
 from rl_keras.errors import UsageError
 from rl_keras.settings.stage import CORRUPTION_KINDS, LABEL_MAPS
 
-# Separate hash families, so that the coin of corruption tells nothing of the label drawn.
+# Two hashes, so that whether a label is redrawn is independent of the label that is drawn.
 _LABEL_HASH = b"rl_keras label"
 _COIN_HASH = b"rl_keras coin"
 

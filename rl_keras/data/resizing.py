@@ -1,4 +1,4 @@
-"""Images of any size to squares of one size."""
+"""Resizes and crops images of any size to squares of one size."""
 
 import tensorflow as tf
 

@@ -1,7 +1,7 @@
-"""Input scaling, in one place for training, evaluation and measurement.
+"""Input scaling, the same for training, evaluation and measurement.
 
-An arm of a comparison that is fed with differently scaled images is not
-compared; so every pipeline takes the same `Scaling` object.
+Starts can be compared only if their networks get images that are scaled alike,
+so every pipeline takes the same `Scaling` object.
 """
 
 import dataclasses

@@ -31,7 +31,7 @@ def resolve_slice(spec: str, split_infos: Mapping) -> tuple[tuple[str, int, int]
     try:
         instructions = tfds.core.ReadInstruction.from_spec(spec).to_absolute(split_infos)
     except Exception as error:
-        # The last line says what is wrong, and then what is said better below.
+        # The last line of the error says what is wrong; what it advises is worded better below.
         reason = re.split(r"\.? See | Should be", str(error).strip().splitlines()[-1])[0]
         raise UsageError(
             f"{reason.rstrip('.')}. Expected a slice such as 'train[:40%]' or 'train[4000:8000]' "

@@ -69,7 +69,7 @@ def open_source(
             )
     tfds.disable_progress_bar()
     builder = _find_builder(name, data_dir or None)
-    supported_keys(name, builder.info, image_size)  # before much is downloaded in vain
+    supported_keys(name, builder.info, image_size)  # refuses before anything is downloaded
     if not builder.is_prepared():
         if builder.name != EMBEDDED and not download:
             raise _not_prepared(name, builder, data_dir)
@@ -135,9 +135,9 @@ def _not_prepared(name, builder, data_dir):
 
 
 def _prepare(name, builder, data_dir):
-    """Returns the prepared builder, which is another one if someone else was quicker."""
+    """Returns the prepared builder: a new one if another process has prepared it meanwhile."""
     config = tfds.download.DownloadConfig(try_download_gcs=False)
-    # What TFDS prints is about a download, which the embedded set has not.
+    # TFDS prints how a download goes on; for the embedded set nothing is downloaded.
     quiet = contextlib.redirect_stdout(io.StringIO()) if builder.name == EMBEDDED else None
     try:
         with quiet or contextlib.nullcontext():

@@ -1,1 +1,1 @@
-"""The recipe: plan, train upstream, transform weights, train downstream, store."""
+"""Experiments: plan, train upstream, make the starts of it, train downstream, store."""

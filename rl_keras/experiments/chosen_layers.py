@@ -1,4 +1,4 @@
-"""Which layers a run transfers, by arm, and of which it measures the alignment."""
+"""Which layers each start transfers, and of which layers alignment is measured."""
 
 from dataclasses import dataclass
 

@@ -62,7 +62,7 @@ def checked_trainings(
         values = to_values(config)
         workers.require_same("flags", {f: values[f] for f in values if f not in _OF_ONE_WORKER})
     sources: dict = {}
-    with workers.chief_first():  # it may have to prepare the data
+    with workers.chief_first():  # the chief may have to prepare the data
         plans = {name: _plans(config, strategy, sources) for name, config in configs.items()}
     if workers.is_chief:
         for plan in itertools.chain(*plans.values()):
@@ -76,9 +76,9 @@ def checked_trainings(
         experiments = _experiments(plans, strategy, stop_requested)
         progress = _progress(itertools.chain(*experiments.values()))
         for name, config in configs.items():
-            # Popped and passed on, not kept: models of an experiment that is done take memory.
+            # No reference is kept, so that the models of an experiment are freed when it is done.
             yield name, functools.partial(_train, config, experiments.pop(name), progress)
-    workers.any(False)  # nobody leaves while another still needs them
+    workers.any(False)  # waits for all, so that none ends while another still needs it
 
 
 def _plans(config, strategy, sources):

@@ -1,7 +1,7 @@
 """On which devices a run trains: CPU, GPUs, several workers, or a Cloud TPU.
 
-The TPU path is proven without a TPU as far as that goes: the order of calls, the bounded wait
-and every message are tested; that training then runs is not.
+Without a TPU the order of calls, the bounded waits and every message are tested. That training then
+runs on one is not tested.
 """
 
 import faulthandler
@@ -18,7 +18,7 @@ from rl_keras.experiments.start_up import hidden_notices
 from rl_keras.experiments.workers import MEET_SECONDS, meet, read_cluster
 from rl_keras.settings.run import RunConfig
 
-REACH_SECONDS = 20.0  # an address with nothing behind it would hang for minutes
+REACH_SECONDS = 20.0  # without a limit an address that does not answer would hang for minutes
 _PORT = 8470  # of a TPU worker, where the address names none
 
 
@@ -36,7 +36,7 @@ def make_strategy(config: RunConfig) -> tf.distribute.Strategy:
     if config.strategy == "tpu":
         return tpu_strategy(config)
     if config.strategy == "multi_worker":
-        # Before devices are listed, which would start TensorFlow for this process alone.
+        # First of all: listing devices would start TensorFlow for this process alone.
         return _multi_worker_strategy()
     if config.num_logical_cpus > 1:
         _split_cpu(config.num_logical_cpus)
@@ -51,7 +51,7 @@ def make_strategy(config: RunConfig) -> tf.distribute.Strategy:
     if config.strategy == "auto" and len(gpus) == 1:
         return tf.distribute.get_strategy()
     devices = gpus or tf.config.list_logical_devices("CPU")[: config.num_logical_cpus]
-    # Reduction to one device: the default collectives fail with several steps per
+    # Gradients are reduced on one device: the default collectives fail with several steps per
     # execution on CPUs, and with a second strategy in the same process.
     reduce = None if gpus else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy([d.name for d in devices], cross_device_ops=reduce)
@@ -130,7 +130,7 @@ def tpu_strategy(config: RunConfig) -> tf.distribute.Strategy:
 def _check_reachable(master, name):
     """Refuses an address that does not answer, before TensorFlow waits for it without bound."""
     if not master.startswith("grpc://"):
-        return  # the TPU of this machine
+        return  # no address: it is the TPU of this machine
     address = urlsplit(master)
     try:
         port = address.port or _PORT

@@ -22,7 +22,7 @@ from rl_keras.callbacks.minimum_norm import MinimumNormTracker
 from rl_keras.callbacks.representations import RepresentationSampler
 from rl_keras.science.summaries import area_under_curve, first_step_reaching
 
-# The order of the lines of a step in `metrics.jsonl`, and of the records in checkpoints.
+# In the order of the lines of a step in `metrics.jsonl`, and of the records in checkpoints.
 MEASUREMENTS: tuple[type[Measurement], ...] = (
     IntervalLoss,
     ProbeAccuracy,
@@ -33,7 +33,7 @@ MEASUREMENTS: tuple[type[Measurement], ...] = (
     MinimumNormTracker,
     RepresentationSampler,
 )
-_FIRST_ARRAYS = (CovarianceAlignment, ActivationTracker)  # of a file; the others as above
+_FIRST_ARRAYS = (CovarianceAlignment, ActivationTracker)  # first in arrays/STAGE.npz
 THRESHOLDS = (50, 80, 90, 95)  # per cent
 
 

@@ -115,7 +115,7 @@ def make_plan(config: ExperimentConfig, num_replicas: int = 1, sources: dict | N
 
 
 def _open(sources, config):
-    """The data set as the network gets it, one object for all plans that want the same."""
+    """Returns the data set as the network gets it, one object for all plans with the same data."""
     data = config.data
     arguments = {
         "name": data.dataset,
@@ -130,10 +130,10 @@ def _open(sources, config):
     if key not in sources:
         sources[key] = open_source(**arguments)
     original, split = sources[key], config.upstream.split
-    # Gaussian pixels have the moments of the upstream slice.
+    # Gaussian pixels have the mean and deviation of the upstream slice, so they depend on it.
     changes = (data, split if data.input_corruption == "gaussian" else "")
     if changes not in sources:
-        check_disjoint(original, {"upstream_split": split})  # refuses what is no slice
+        check_disjoint(original, {"upstream_split": split})  # also refuses text that is not a slice
         sources[changes] = change_source(original, data, split)
     return sources[changes]
 
@@ -269,7 +269,7 @@ def describe(plan: Plan) -> str:
 
 
 def _transferred(plan):
-    """What each arm transfers, said once for arms that transfer the same."""
+    """What each arm transfers, in one line for all arms that transfer the same."""
     groups: dict[tuple, list] = {}
     for name, arm in plan.arms.items():
         groups.setdefault(arm.variables, []).append(name)
@@ -280,7 +280,7 @@ def _transferred(plan):
 
 
 def _multiplication_rate() -> float:
-    """Times a float32 matrix product; training reaches a good half of its rate."""
+    """Times a float32 matrix product; training reaches more than half of its rate."""
     matrix = np.ones((1024, 1024), np.float32)
     matrix @ matrix
     begin = time.perf_counter()

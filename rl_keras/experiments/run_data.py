@@ -55,11 +55,11 @@ class RunData:
         self.directory = directory
         config = plan.config
         self.upstream = self._read(config.upstream.split)
-        # Without downstream arms the upstream examples stand in for the activity's probe.
+        # Without a downstream stage activity is measured on upstream examples.
         has_arms = bool(config.transfer.arms)
         self.downstream = self._read(config.downstream.split) if has_arms else self.upstream
         self.test = self._read(config.data.test_split)
-        # What is augmented is cut out of whole images; everything else sees their centres.
+        # Augmentation cuts its squares out of whole images; everything else sees their centres.
         self._uncropped = {
             key.stage: self._read(getattr(config, key.stage).split, plan.source.original, first=0)
             for key in stage_keys(config)

@@ -1,4 +1,4 @@
-"""One experiment: an upstream stage for each seed, then a downstream stage for each arm."""
+"""One experiment: an upstream stage for each seed, then a downstream stage for each start."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -96,7 +96,7 @@ class Experiment:
         arm, fresh = self.plan.arms[stage.key.start], self._fresh(stage)
         key = stage.key.seed, arm.start
         if key not in self._transferred:
-            # Once a seed, of all layers that any arm asks for: to draw them may take minutes.
+            # Once for each seed, for all layers that any arm needs: to draw them may take minutes.
             arms = [other for other in self.plan.arms.values() if other.start == arm.start]
             deepest = max(arms, key=lambda other: len(other.layers))
             context = self._start_context(stage, deepest, fresh, upstream)
@@ -186,7 +186,7 @@ class Experiment:
         )
 
     def _trainer(self, stage):
-        """One for all stages that agree in what a trainer is made of."""
+        """Returns the trainer of a stage, one for all stages with the same head and optimiser."""
         settings = stage.settings
         rate = learning_rate(settings, stage.num_steps, stage.steps_per_epoch)
         key = (

@@ -88,7 +88,7 @@ class _StageRun:
         self.stage, self.trainer, self.data = stage, trainer, data
         self.directory, self.config = directory, data.plan.config
         self.begin, self.earlier_seconds = time.monotonic(), 0.0
-        # Before the first step, so that a resumed stage is held to the same labels.
+        # Also compares the labels with those that a resumed stage began with.
         self.labels = data.store_labels(stage)
         self.log, self.board = MetricLog(), None
         checkpoint = load_checkpoint(directory.checkpoints_path(stage.key))

@@ -2,8 +2,8 @@
 
 Each start is one function, found by its name, which stands in `settings.transfer.STARTS`. It
 takes a `StartContext` and returns weights by variable path, such as `"conv1/kernel"`; every
-variable that it leaves out is fresh. What it gives the first layers must not depend on how
-many more are asked for: arms that transfer fewer layers take their part of the same weights.
+variable that it leaves out is fresh. The weights of the first layers must not depend on how many
+layers are asked for, since a start that transfers fewer layers takes a part of the same weights.
 
 A start may carry two attributes, which the plan asks before any training:
 
@@ -156,7 +156,7 @@ layerwise.requires = _few_inputs
 
 
 def _at_fresh_norm(context: StartContext, kernels: Mapping[str, np.ndarray]) -> Weights:
-    """Rescales kernels, and lets the other transferred variables of the layers go along.
+    """Rescales kernels to the norm of the fresh ones, and adds the other transferred variables.
 
     A layer's bias is multiplied by the factor of its trained kernel, so that the layer as a
     whole is rescaled; normalisation variables are copied.

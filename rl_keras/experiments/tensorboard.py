@@ -13,7 +13,7 @@ _SHOWN = ("dataset", "model", "init_scale", "upstream_labels")
 
 
 def write_settings(writer: TensorBoardWriter, key: StageKey, config: ExperimentConfig) -> None:
-    """Writes the settings as text, and what tells this run from the others as HParams."""
+    """Writes the settings as text, and those that tell this run from the others as HParams."""
     flags = to_flagfile(config).splitlines()
     writer.text(0, "settings", "\n".join(f"    {line}" for line in flags))
     values = to_values(config)
@@ -28,7 +28,7 @@ def write_settings(writer: TensorBoardWriter, key: StageKey, config: ExperimentC
 
 
 def write_hparams_columns(directory: RunDirectory) -> None:
-    """Says once for the whole run which columns the HParams table has."""
+    """Writes once for the whole run which columns the HParams table has."""
     writer = TensorBoardWriter(directory.tensorboard_root)
     writer.clear()
     writer.hparams_columns(("labels", "stage", "start", "seed", *_SHOWN), _METRICS)

@@ -170,7 +170,7 @@ class Trainer:
 
 
 class _MultiWorkerModel(keras.Model):
-    """Goes round two defects of Keras 3.15 under MultiWorkerMirroredStrategy.
+    """Works around two defects of Keras 3.15 under MultiWorkerMirroredStrategy.
 
     `fit` adds up the tuples of a symbolic call over the workers, which fails; it leaves
     that out for a model that was made outside the strategy's scope. And it takes the

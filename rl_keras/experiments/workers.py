@@ -2,18 +2,18 @@
 
 All workers run the same command and do the same work: they build, train, measure and
 evaluate alike, since every step needs all of them. The first one, the chief, is the run:
-it alone writes --workdir, draws and prints. The others write to a folder of their own,
-which goes when they end, and say nothing but errors; of --workdir they need nothing.
+it alone writes --workdir, draws and prints. The others write to a temporary folder of their own,
+print nothing but errors, and need no access to --workdir.
 
 TF_CONFIG names the workers, as for every program with TensorFlow on several hosts. Before
 TensorFlow starts, they meet at the address of the first: TensorFlow itself would wait for the
-others in native code, without a word or an end, and deaf to Ctrl-C and SIGTERM.
+others in native code, without a message or a time limit, and would ignore Ctrl-C and SIGTERM.
 
-What could make them part ways is agreed on: the chief says which stages are left to
-do and sends the states and weights that it has on disk, and a request to stop on any
-worker stops all of them at the same step. Data must be readable on every host.
+So that all workers do the same, the chief says which stages are left to do and sends the states
+and weights that it has on disk, and a request to stop on any worker stops all of them at the same
+step. Data must be readable on every host.
 
-Tried on CPUs of one machine; on GPUs TensorFlow reduces through NCCL, which is untried.
+Tested on CPUs of one machine. On GPUs TensorFlow reduces through NCCL, which is not tested.
 """
 
 import contextlib
@@ -37,10 +37,10 @@ from rl_keras.errors import UsageError
 from rl_keras.settings.experiment import ExperimentConfig
 from rl_keras.storage.files import AnyPath, write_bytes
 
-_CHUNK = 2**18  # numbers in one reduction: one shape, so that TensorFlow traces it once
-MEET_SECONDS = 600.0  # for all workers to come
-PORT_SECONDS = 60.0  # for a process that was killed to let go of its port
-_QUIET_SECONDS = 5.0  # of waiting before it is mentioned
+_CHUNK = 2**18  # numbers in one reduction; always as many, so that TensorFlow traces it once
+MEET_SECONDS = 600.0  # how long the workers wait until all have come
+PORT_SECONDS = 60.0  # how long to wait for the port of a process that was killed
+_QUIET_SECONDS = 5.0  # how long to wait before saying so
 _EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
@@ -98,7 +98,7 @@ def _lost(error):
 
 
 class Workers:
-    """What the workers of a run tell each other; a single process agrees with itself.
+    """What the workers of a run tell each other; with a single process there is nothing to tell.
 
     Each method must be called by all workers, in the same order.
 
@@ -116,7 +116,7 @@ class Workers:
         self.is_chief = not several or read_cluster().is_chief
 
     def any(self, flag: bool) -> bool:
-        """Says whether the flag is set on any worker; also where all wait for the last."""
+        """Says whether the flag is set on any worker; each waits here for all others."""
         if not self._strategy:
             return flag
         return bool(self._sum([float(flag)], from_all=True)[0])
@@ -246,7 +246,7 @@ def _refused(received):
 
 
 def meet(cluster: Cluster, seconds: float = MEET_SECONDS) -> None:
-    """Returns in all workers when all are there; the first listens and the others call it.
+    """Waits until all workers are there; the first listens and the others connect to it.
 
     Args:
         cluster: from `read_cluster`.
@@ -264,7 +264,7 @@ def meet(cluster: Cluster, seconds: float = MEET_SECONDS) -> None:
 
 
 class _Wait:
-    """Says once whom it waits for, and gives up in time."""
+    """Says once which workers it waits for, and ends after a time limit."""
 
     def __init__(self, cluster, seconds):
         self.cluster, self.seconds = cluster, seconds
@@ -288,7 +288,7 @@ class _Wait:
 
 
 def _await_calls(server, wait):
-    """Lets everybody go once all have called and still answer."""
+    """Lets all workers go on once all have connected and still answer."""
     calls: dict[int, socket.socket] = {}
     everybody = range(1, len(wait.cluster.addresses))
     while missing := [i for i in everybody if i not in calls]:

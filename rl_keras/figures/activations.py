@@ -23,6 +23,7 @@ from rl_keras.figures.plotting.points import draw_points
 from rl_keras.results import quantities
 from rl_keras.results.curves import Curve, mean_curve
 from rl_keras.results.runs import Variants
+from rl_keras.science.activity import RARE
 
 ACROSS_VARIANTS = True
 STYLE = {"axes.titlesize": 7.5}  # so that the path of a layer fits over a narrow panel
@@ -208,4 +209,4 @@ def _draw_rare(ax, case):
             draw_points(ax, points, look, shift=(number - 1.5) * 0.06)
     ax.set(xlim=(0.6, count + 0.4), xlabel="hidden layer, counted from the input")
     ax.set_xticks(range(1, count + 1, max(1, math.ceil(count / 14))))
-    ax.set_ylabel(f"share of units active on < {panels.RARE:.0%}\nof inputs")
+    ax.set_ylabel(f"share of units active on < {RARE:.0%}\nof inputs")

@@ -31,7 +31,7 @@ from rl_keras.science.summaries import first_step_reaching
 STAGE = "upstream"
 ACROSS_VARIANTS = True
 _FITTED = 0.99
-_SHIFT = 0.012  # between networks, in corruption
+_SHIFT = 0.012  # between the points of two networks, in units of the corruption
 _SMALL_PRINT = (
     "Bars: 95% interval of the mean over seeds; hollow: single seeds; n of N: seeds that "
     "fitted their labels, if not all did."

@@ -34,7 +34,7 @@ _PANELS = {  # in the order in which they are drawn: title, unit
     "steps_to_80": ("Steps to 80% train accuracy", "optimiser steps"),
     "test": ("Final test accuracy", "accuracy (of the test split)"),
 }
-_SHIFT = 0.02  # between starts, as a share of the axis of layers
+_SHIFT = 0.02  # between the points of two starts, as a share of the axis of layers
 _SMALL_PRINT = (
     "Bars, and the grey around scratch: 95% interval of the mean over seeds; hollow: single seeds; "
     "n of N: seeds that got there, if not all did."
@@ -126,7 +126,7 @@ def _draw_panel(ax, panel, labels, curves):
 
 
 def _draw_scratch(ax, scratch):
-    """Its point and, across the panel, its level with its interval: what transfer is held to."""
+    """Draws scratch as a point and as a level across the panel, to compare transfer with."""
     look = style.STARTS["scratch"]
     draw_points(ax, [scratch], look, look.label)
     note_missing_seeds(ax, [scratch], look, 0)
@@ -136,7 +136,7 @@ def _draw_scratch(ax, scratch):
 
 
 def _draw_chance(ax, chance):
-    """Draws the level where it is in sight; else it would press all of the points together."""
+    """Draws chance if it is near the points; else the axis would press them together."""
     low, high = ax.get_ylim()
     if chance > low - 0.5 * (high - low):
         style.level(ax, chance, "chance")

@@ -30,7 +30,6 @@ STAGE = "upstream"
 ACROSS_VARIANTS = True
 _TITLES = {"filters": "Filters", "change": "Change of the filters"}
 _HEIGHTS = {"filters": "$e$ (rms of weights)", "change": "$e$ (rms of change of weights)"}
-_WIDE_RANGE = 50  # ratio of largest to smallest eigenvalue that asks for a logarithmic axis
 _FITS = {
     "linear_network": (style.ORANGE, "linear network"),
     "proportional": (style.Look("0.45", (0, (1, 1)), "", 1), r"$\propto\sigma$"),
@@ -132,7 +131,7 @@ def _draw_panel(ax, profiles):
         ax, curve, style.LAST, f"$e$ of {profile.layer}, step {profile.step}", every_point=True
     )
     top = 1.3 * np.nanmax([curve.mean.max(), profile.fits["linear_network"].values.max()])
-    if curve.x[0] > _WIDE_RANGE * curve.x[-1]:
+    if curve.x[0] > style.WIDE_RANGE * curve.x[-1]:
         ax.set_xscale("log")
     ax.set(ylim=(0, top), xlabel="eigenvalue of the data covariance", ylabel=_HEIGHTS[profile.kind])
     text = f"p: humps {profile.hump_p:.2g}, random axes {profile.rotation_p:.2g}"

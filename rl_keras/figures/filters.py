@@ -142,7 +142,7 @@ def _draw_layer(panels, layer):
 
 
 def _draw_overlaps(ax, layer):
-    """The matrix in grey, darker for more; the root of the scale shows what is near the null."""
+    """The matrix in grey, darker for more; a root scale also shows overlaps near the null."""
     dim = len(layer.overlaps)
     ax.set_title("Squared overlaps of eigenvectors")
     edges = (0.5, dim + 0.5, dim + 0.5, 0.5)

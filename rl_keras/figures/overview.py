@@ -20,6 +20,7 @@ from rl_keras.figures.plotting import panels, small_print, style
 from rl_keras.results import quantities
 from rl_keras.results.curves import Curve, mean_curve
 from rl_keras.results.runs import Results
+from rl_keras.science.activity import RARE
 from rl_keras.storage.run_folder import StageKey
 
 
@@ -94,7 +95,7 @@ def _draw_activity(ax, labels, curves):
         look, moment = _moment(curve)
         drawn.append((curve, look, f"{moment}: {share.mean[0]:.0%} rarely active"))
     panels.active_units(ax, drawn)
-    style.side_note(ax, math.sqrt(panels.LOWEST_ACTIVITY * panels.RARE), "rarely\nactive")
+    style.side_note(ax, math.sqrt(panels.LOWEST_ACTIVITY * RARE), "rarely\nactive")
     layer = units[0].quantity.rpartition("/")[0]
     ax.set_xlabel(f"units of {layer}, most active first (%)")
     ax.set_ylabel(f"share of inputs active on (≥ {panels.LOWEST_ACTIVITY})")

@@ -1,7 +1,7 @@
 """Do the filters of runs on random labels stay aligned with Gaussian inputs, at every step?
 
 Proposition 1: if the inputs are Gaussian, the labels random and the first filters isotropic,
-a flip of the inputs along one of their principal axes changes the law of nothing, so a run
+a flip of the inputs along one of their principal axes changes no distribution, so that a run
 and its flipped copy are equally likely. A panel for each variant: misalignment of the filters
 of all seeds taken together with the eigenvectors of the data, with random orthonormal bases,
 and the band in which it lies when whole runs are flipped at random. Under it the p-values.
@@ -36,7 +36,7 @@ from rl_keras.results.runs import Variants
 
 STAGE = "upstream"
 ACROSS_VARIANTS = True
-LEVEL = 0.05  # of the p-values
+LEVEL = 0.05  # a p-value up to it counts as rejected
 
 
 def read(variants: Variants) -> dict[str, tuple[PooledSteps | None, list[str]]]:

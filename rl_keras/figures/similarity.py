@@ -36,7 +36,7 @@ _PANELS = {
     "match_0.5": ("Maximum match, tolerance 0.5", "share of units matched"),
     "match_0.7": ("Maximum match, tolerance 0.7", "share of units matched"),
 }
-_LOOKS = (  # of pairs, in their order; nulls have their own
+_LOOKS = (  # of the kinds of pairs in their order, except the nulls
     style.LAST,
     style.MIDDLE,
     style.ORANGE,

@@ -26,16 +26,15 @@ from rl_keras.figures.plotting import panels, style
 from rl_keras.papers.printed import printed_curve
 from rl_keras.results import quantities
 from rl_keras.results.curves import Curve
+from rl_keras.results.pooled_filters import data_axes, seeds_of_other_data
 from rl_keras.results.runs import Variants
 from rl_keras.science.eigenspaces import covariance_of
 from rl_keras.science.pooling import pool_runs
 
 STAGE = "upstream"
 ACROSS_VARIANTS = True
-_EPOCHS = (5, 10, 20, 40)  # of Figure 4; of the synthetic panels the paper names none
+_EPOCHS = (5, 10, 20, 40)  # those of Figure 4; the paper gives none for Gaussian inputs
 _NEAR = 0.1  # relative distance up to which a measured step stands for an epoch
-_WIDE_RANGE = 50  # ratio of largest to smallest eigenvalue that asks for a logarithmic axis
-_SAME = 1e-6  # relative difference up to which two covariances are one
 _RELATIVE = ", its baseline at our initial level"
 _PAPER = {"color": "black", "marker": "o", "linestyle": "", "markerfacecolor": "white"}
 
@@ -91,21 +90,17 @@ def _pooled(results, curve, kept):
     is_last = all(stage[f"{prefix}/step"][-1] == curve.steps[0] for stage in stages)
     if len(stages) < 2 or not is_last or any(f"{prefix}/filters" not in s for s in stages):
         return None
-    covariances = [_covariance(stage, prefix) for stage in stages]
-    if not np.allclose(covariances, covariances[0], rtol=0, atol=_SAME * covariances[0].max()):
+    axes = {number: data_axes(stage, prefix) for number, stage in enumerate(stages)}
+    if seeds_of_other_data(axes):
         return None  # deeper layers see other inputs in each run
     try:
         runs = [stage[f"{prefix}/filters"] for stage in stages]
-        pooled = pool_runs(runs, covariances[0], interval="jackknife")
+        pooled = pool_runs(runs, covariance_of(*axes[0]), interval="jackknife")
     except UsageError:  # fewer filters than dimensions
         return None
     ends = {"low": pooled.curve_low[kept], "high": pooled.curve_high[kept]}
     name = f"{layer}/pooled_transfer"
     return replace(curve, quantity=name, mean=pooled.curve.values[kept], **ends)
-
-
-def _covariance(stage, prefix):
-    return covariance_of(stage[f"{prefix}/eigenvalues"], stage[f"{prefix}/eigenvectors"])
 
 
 def _from_paper(config, level) -> list[Curve]:
@@ -162,7 +157,7 @@ def _draw_panel(ax, results, curves):
             ax.errorbar(curve.x, curve.mean, errors, label=curve.quantity, zorder=3, **_PAPER)
         else:
             style.level(ax, curve.mean[0], "initial\nlevel")
-    is_wide = functions[0].x[0] > _WIDE_RANGE * functions[0].x[-1]
+    is_wide = functions[0].x[0] > style.WIDE_RANGE * functions[0].x[-1]
     if is_wide:
         ax.set_xscale("log")
     if any(curve.quantity.endswith(_RELATIVE) for curve in curves):

@@ -30,7 +30,7 @@ ACROSS_VARIANTS = True
 _PERCENT = 90
 _STEPS = f"steps_to_{_PERCENT}"
 _AREA = "area_under_train_curve"
-_SHIFT = 0.06  # between starts, in doublings or, by number, in variants
+_SHIFT = 0.06  # between the points of two starts: in doublings of x, or in numbers of variants
 _SMALL_PRINT = (
     "Bars: 95% interval of the mean over seeds; hollow: single seeds; n of N: seeds that got "
     "there, if not all did."

@@ -16,7 +16,6 @@ from rl_keras.results.runs import Results, Variants
 from rl_keras.science.summaries import Interval, mean_interval
 
 HOLDS, FAILS, UNDECIDED = VERDICTS = ("holds", "fails", "undecided")
-SIDES = ("above", "below", "within")
 MIN_SEEDS = 3  # an interval from two seeds says little
 
 

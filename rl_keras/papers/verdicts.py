@@ -67,7 +67,7 @@ def _together(by_run):
 
 
 def write_claims(path: AnyPath, verdicts: Iterable[Verdict], claims=CLAIMS) -> None:
-    """Writes all claims with their verdicts as JSON, those without any too."""
+    """Writes all claims with their verdicts as JSON, also claims without any."""
     verdicts = list(verdicts)
     document = {"format": FORMAT, "claims": [_claim(claim, verdicts) for claim in claims]}
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

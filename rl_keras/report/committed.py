@@ -1,8 +1,8 @@
 """Verdicts from what is committed of a run: its flagfile, `summary.csv` and the figures' CSVs.
 
-The rows of a figure hold the value of every seed. So most of what the claims look at is there, and
-they are decided by the same code as for the run itself. What needs the filters of every seed is
-not: of these claims two are decided from the rows of their figures, the rest are left to the run.
+The rows of a figure hold the value of every seed. They are enough for most claims, which are
+decided by the same code as for the run itself. Some claims need the filters of every seed: two of
+these are decided from the rows of their figures, the others cannot be decided without the run.
 """
 
 import csv
@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rl_keras.papers.claim import Effect, decide
+from rl_keras.papers.claim import Effect, about, decide
 from rl_keras.papers.effects.diagnostics import profile_correlation
-from rl_keras.papers.effects.filters import share_above_null
-from rl_keras.papers.effects.transfer import about
+from rl_keras.papers.effects.filters import proposition_applies, share_above_null
 from rl_keras.papers.verdicts import CLAIMS, Verdict, evaluate
 from rl_keras.results.runs import Results, Run
 from rl_keras.results.variants import RANDOM, TRUE, comparable
@@ -39,19 +38,12 @@ def read_tables(folder: Path) -> dict[str, list[dict[str, str]]]:
     return tables
 
 
-def read_verdicts(
-    results: Path = FLAGFILES / "results", flagfiles: Path = FLAGFILES
-) -> list[Verdict]:
-    """Returns the verdicts on the claims that the committed numbers decide.
-
-    Args:
-        results: holds a folder with CSVs for each experiment.
-        flagfiles: where the flagfiles of these experiments are.
-    """
+def read_verdicts() -> list[Verdict]:
+    """Returns the verdicts on the claims that the committed numbers decide."""
     configs, tables = {}, {}
-    for path in sorted(results.glob("*/summary.csv")):
+    for path in sorted(FLAGFILES.glob("results/*/summary.csv")):
         name = path.parent.name
-        configs[name], _ = command_line.parse([f"--flagfile={flagfiles / name}.cfg"])
+        configs[name], _ = command_line.parse([f"--flagfile={FLAGFILES / name}.cfg"])
         tables[name] = read_tables(path.parent)
     return evaluate_tables(configs, tables)
 
@@ -68,7 +60,7 @@ def evaluate_tables(
     runs = [_run(name, config, tables[name]) for name, config in configs.items()]
     verdicts = [v for v in evaluate(runs) if v.effect.interval or v.effect.note]
     verdicts += [verdict for run in runs for verdict in _of_pooled(run, tables[run.name])]
-    order = {claim.key: place for place, claim in enumerate(CLAIMS)}
+    order = {claim.key: index for index, claim in enumerate(CLAIMS)}
     return sorted(verdicts, key=lambda verdict: order[verdict.claim.key])
 
 
@@ -101,15 +93,15 @@ class TableResults(Results):
 
 
 def _run(name, config, tables: Tables) -> Run:
-    found = {}
-    for variant, own in expand(config).items():
+    variants = {}
+    for variant, settings in expand(config).items():
         rows = {
             figure: [row for row in table if row.get("variant", "") == variant]
             for figure, table in tables.items()
         }
         rate = _noise_rate(tables.get("label_noise", ()), variant)
-        found[variant] = TableResults(own, rows, rate)
-    return Run(name, RunDirectory(name), config, found)
+        variants[variant] = TableResults(settings, rows, rate)
+    return Run(name, RunDirectory(name), config, variants)
 
 
 def _summary(rows: Rows, config, key) -> dict:
@@ -141,12 +133,12 @@ def _num_classes(config) -> int:
 
 def _by_step(rows: Rows, key: StageKey, quantity: str, panel: str = "") -> dict[int, float]:
     """The values of one stage by step."""
-    seed, found = f"seed_{key.seed}", {}
+    seed, values = f"seed_{key.seed}", {}
     for row in rows:
         is_it = (row["labels"], row["start"], row["quantity"]) == (key.labels, key.start, quantity)
         if is_it and panel in ("", row["panel"]) and row.get(seed):
-            found[int(row["step"] or 0)] = float(row[seed])
-    return found
+            values[int(row["step"] or 0)] = float(row[seed])
+    return values
 
 
 def _arrays(tables: Tables, config, key) -> dict[str, np.ndarray]:
@@ -159,7 +151,7 @@ def _arrays(tables: Tables, config, key) -> dict[str, np.ndarray]:
         arrays |= _feature_alignment(tables.get("feature_alignment", ()), key)
         arrays |= _minimum_norm(tables.get("interpolation", ()), key)
         end = _summary(tables.get("summary", ()), config, key).get("steps")
-        if end is not None:  # what was left out at the last step would pass for what was before it
+        if end is not None:  # a measurement without the last step would count as one at the end
             arrays = {n: v for n, v in arrays.items() if _is_whole(n, arrays, end)}
     return {name: np.asarray(value) for name, value in arrays.items()}
 
@@ -198,9 +190,9 @@ def _transfer(tables: Tables, config, key) -> dict:
         rows = tables["transfer_function"]
         power = 2 if config.data.is_synthetic else 1
     seed = f"seed_{key.seed}"
-    own = [row for row in rows if row["labels"] == key.labels and row.get(seed)]
-    curves = [row for row in own if row["quantity"].endswith(("/transfer", "/pooled_transfer"))]
-    levels = [row for row in own if row["quantity"].endswith("/initial_level")]
+    of_seed = [row for row in rows if row["labels"] == key.labels and row.get(seed)]
+    curves = [row for row in of_seed if row["quantity"].endswith(("/transfer", "/pooled_transfer"))]
+    levels = [row for row in of_seed if row["quantity"].endswith("/initial_level")]
     if not curves or not levels:
         return {}
     prefix = f"alignment/{curves[0]['quantity'].rpartition('/')[0]}"
@@ -235,7 +227,7 @@ def _memorisation(rows: Rows, key) -> dict:
     shares = [_by_step(rows, key, f"corrupted/{name}", "memorisation") for name in names]
     if not all(shares):
         return {}
-    values = np.array([list(own.values()) for own in shares]).T
+    values = np.array([list(by_step.values()) for by_step in shares]).T
     return {"ledger/step": list(shares[0]), "ledger/shares_corrupted": values}
 
 
@@ -246,8 +238,8 @@ def _feature_alignment(rows: Rows, key) -> dict:
         values = [_by_step(rows, key, f"{layer}/{name}", "change") for name in names]
         if values[0] and list(values[0]) == list(values[1]):
             arrays[f"feature_alignment/{layer}/step"] = list(values[0])
-            for name, own in zip(names, values, strict=True):
-                arrays[f"feature_alignment/{layer}/change_{name}"] = list(own.values())
+            for name, by_step in zip(names, values, strict=True):
+                arrays[f"feature_alignment/{layer}/change_{name}"] = list(by_step.values())
     return arrays
 
 
@@ -256,32 +248,31 @@ def _minimum_norm(rows: Rows, key) -> dict:
         quantity: _by_step(rows, key, quantity, "end")
         for quantity in ("linear/norm", "linear/test_error", "gaussian/test_error")
     }
-    return {f"minimum_norm/{name}": own[0] for name, own in values.items() if own}
+    return {f"minimum_norm/{name}": by_step[0] for name, by_step in values.items() if by_step}
 
 
 def _of_pooled(run: Run, tables: Tables) -> Iterable[Verdict]:
-    """Verdicts on what needs filters in a run, and whose figures' rows hold what is needed."""
+    """Verdicts on claims about the filters of a run that the rows of its figures can decide."""
     claims = {claim.key: claim for claim in CLAIMS}
     effects = {
         "proposition1": _proposition1(run, tables.get("proposition1", ())),
         "energy_profile": _energy_profile(run, tables.get("energy_profile", ())),
     }
-    for key, own in effects.items():
-        for effect in own:
+    for key, of_claim in effects.items():
+        for effect in of_claim:
             verdict, reason = decide(claims[key], effect)
             yield Verdict(claims[key], run.name, effect, verdict, reason)
 
 
 def _proposition1(run: Run, rows: Rows) -> Iterable[Effect]:
     for variant, results in run.variants.items():
-        own = [row for row in rows if row.get("variant", "") == variant]
-        data = results.config.data
-        is_special = data.is_synthetic and len(set(data.gaussian_variances)) > 1
-        if not own or not is_special or results.config.upstream.labels != ("random",):
+        of_variant = [row for row in rows if row.get("variant", "") == variant]
+        if not of_variant or not proposition_applies(results):
             continue
-        last = {row["quantity"]: row for row in own}  # the later step replaces the earlier one
+        # A later step replaces an earlier one.
+        last = {row["quantity"]: row for row in of_variant}
         seeds = [key.seed for key in results.upstream_keys]
-        text, planned = about(variant, "random"), len(results.config.run.seeds)
+        text, planned = about(variant, "random"), results.num_planned_seeds
         if "null" not in last:
             yield Effect(text, seeds=seeds, planned=planned, note="the null needs several runs")
             continue
@@ -299,13 +290,14 @@ def _energy_profile(run: Run, rows: Rows) -> Iterable[Effect]:
             continue
         profiles = [_profiles(rows, group[name]) for name in (RANDOM, TRUE)]
         if all(profiles):
-            planned = max(len(results.config.run.seeds) for results in run.variants.values())
+            planned = max(results.num_planned_seeds for results in run.variants.values())
             yield profile_correlation(*profiles, planned)
 
 
 def _profiles(rows: Rows, variant: str) -> dict[int, list[float]]:
     """The profile of the filters over the axes, by seed."""
-    own = [row for row in rows if row["variant"] == variant and row["panel"] == "filters"]
-    own = [row for row in own if row["quantity"].endswith("/profile")]
-    seeds = [name for name in (own[0] if own else ()) if name.startswith("seed_") and own[0][name]]
-    return {int(name.removeprefix("seed_")): [float(row[name]) for row in own] for name in seeds}
+    axes = [row for row in rows if row["variant"] == variant and row["panel"] == "filters"]
+    axes = [row for row in axes if row["quantity"].endswith("/profile")]
+    first = axes[0] if axes else {}
+    seeds = [name for name in first if name.startswith("seed_") and first[name]]
+    return {int(name.removeprefix("seed_")): [float(row[name]) for row in axes] for name in seeds}

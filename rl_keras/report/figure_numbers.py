@@ -1,4 +1,4 @@
-"""What a reader wants to know of a figure beside the claims, from the rows of its CSV.
+"""The main numbers of each figure, apart from the claims, from the rows of its CSV.
 
 `NUMBERS` has a function for each figure, from the rows to entries of three texts: what it is,
 the paper's value if it prints one, and ours. In the texts `<br>` begins a line.
@@ -56,11 +56,11 @@ def _named(name: str, text: str) -> str:
 def _steps(rows: Rows) -> Entries:
     """Steps to a train accuracy or a loss, of every start or variant."""
     chosen = [row for row in rows if row["quantity"].startswith("steps_to_")]
-    for (quantity,), own in _groups(chosen, "quantity").items():
+    for (quantity,), group in _groups(chosen, "quantity").items():
         level = quantity.removeprefix("steps_to_")
         level = f"a loss of {level}" if "." in level else f"{level}% train accuracy"
         texts = []
-        for row in own:
+        for row in group:
             name = " ".join(filter(None, (row.get("variant", ""), row["start"])))
             texts.append(f"{row['labels']} labels, {name}: {interval(row)}")
         yield f"steps to {level}", "", "<br>".join(texts)
@@ -68,25 +68,25 @@ def _steps(rows: Rows) -> Entries:
 
 def _misalignment(rows: Rows) -> Entries:
     rows = [row for row in rows if row["panel"] == "misalignment"]
-    for (variant, labels), own in _groups(rows, "variant", "labels").items():
-        data, random = _of(own, "/data_basis"), _of(own, "/random_basis")
+    for (variant, labels), group in _groups(rows, "variant", "labels").items():
+        data, random = _of(group, "/data_basis"), _of(group, "/random_basis")
         if not data:
             continue
         text = f"data basis {_text(data[0]['mean'], 2)} → {interval(data[-1], 2)}"
         text += f"; random bases {_text(random[0]['mean'], 2)} → {_text(random[-1]['mean'], 2)}"
         for name in ("floor", "null"):
-            for row in _of(own, f"/{name}")[-1:]:
+            for row in _of(group, f"/{name}")[-1:]:
                 text += f"; {name} {_text(row['mean'], 2)}"
-        for row in _of(own, "/pooled_p_value"):
+        for row in _of(group, "/pooled_p_value"):
             text += f"; p, whole runs flipped, {_text(row['mean'], 3)}"
         what = "misalignment in nats, before training → after it"
         yield what, "", _named(variant or f"{labels} labels", text)
 
 
 def _transfer(rows: Rows) -> Entries:
-    for (variant,), own in _groups(rows, "variant").items():
-        printed = [row for row in own if row["quantity"].startswith("paper")]
-        pooled = _of(own, "/pooled_transfer")
+    for (variant,), group in _groups(rows, "variant").items():
+        printed = [row for row in group if row["quantity"].startswith("paper")]
+        pooled = _of(group, "/pooled_transfer")
         if not printed or not pooled:
             continue
         nearest = [
@@ -107,11 +107,11 @@ def _filters(rows: Rows) -> Entries:
     match, null = (_text(totals[n]["value"], 3) for n in ("matched_overlap", "matched_null"))
     what = "mean squared overlap of matched eigenvectors of filters and data"
     yield what, _SIZES["fig3_eigenvectors"], f"{match}; random bases {null}"
-    flipped, random, own = (
+    flipped, random, misaligned = (
         interval(totals[name], 1, mean="value")
         for name in ("flipped_runs", "random_bases", "misalignment")
     )
-    text = f"{own}; random bases {random}; null, whole runs flipped, {flipped}"
+    text = f"{misaligned}; random bases {random}; null, whole runs flipped, {flipped}"
     text += f", p {_text(totals['p_value']['value'], 3)}"
     yield "misalignment in nats of the pooled filters", "", text
 
@@ -121,16 +121,16 @@ def _depths(rows: Rows) -> Entries:
     for panel, what in panels.items():
         chosen = [row for row in rows if row["panel"] == panel and row["start"]]
         texts = []
-        for (start,), own in _groups(chosen, "start").items():
-            texts.append(f"{start} {', '.join(interval(row, 1, 100) for row in own)}")
+        for (start,), group in _groups(chosen, "start").items():
+            texts.append(f"{start} {', '.join(interval(row, 1, 100) for row in group)}")
         yield f"{what} in per cent; with 1, 2, ... layers transferred", "", "<br>".join(texts)
 
 
 def _activations(rows: Rows) -> Entries:
     rare = [row for row in rows if row["panel"] == "rare"]
-    for (labels,), own in _groups(rare, "labels").items():
+    for (labels,), group in _groups(rare, "labels").items():
         moments: dict[str, list[float]] = {}
-        for row in own:
+        for row in group:
             moments.setdefault(row["quantity"].rpartition("/")[2], []).append(float(row["mean"]))
         texts = [
             f"{moment.replace('_', ' ')} {100 * sum(values) / len(values):.1f}"
@@ -141,8 +141,8 @@ def _activations(rows: Rows) -> Entries:
 
 
 def _widths(rows: Rows) -> Entries:
-    own = [row for row in rows if row["panel"] == "gain"]
-    texts = [f"{float(row['x']):g}: {interval(row, 1)}" for row in own]
+    group = [row for row in rows if row["panel"] == "gain"]
+    texts = [f"{float(row['x']):g}: {interval(row, 1)}" for row in group]
     yield (
         "gain in mean train accuracy in points, by width of the last layers",
         "",
@@ -152,8 +152,8 @@ def _widths(rows: Rows) -> Entries:
 
 def _proposition1(rows: Rows) -> Entries:
     texts = []
-    for (variant,), own in _groups(rows, "variant").items():
-        last = {row["quantity"]: row["value"] for row in own}
+    for (variant,), group in _groups(rows, "variant").items():
+        last = {row["quantity"]: row["value"] for row in group}
         text = f"{variant} {float(last['p_value']):.2g}, {float(last['random_bases_rejected']):.0%}"
         texts.append(text)
     what = "p of the data basis after the last step; share of random bases with p up to 0.05"
@@ -166,26 +166,26 @@ def _corruption(rows: Rows) -> Entries:
         ("error", "test error in per cent, true labels → random labels", "zhang_error_rises"),
     ):
         texts = []
-        for (network,), own in _groups([r for r in rows if r["panel"] == panel], "start").items():
-            own = sorted(own, key=lambda row: float(row["x"]))
-            text = interval(own[-1], 2)
+        for (network,), group in _groups([r for r in rows if r["panel"] == panel], "start").items():
+            group = sorted(group, key=lambda row: float(row["x"]))
+            text = interval(group[-1], 2)
             if panel == "error":
-                text = f"{_text(own[0]['mean'], 1, 100)} → {_text(own[-1]['mean'], 1, 100)}"
+                text = f"{_text(group[0]['mean'], 1, 100)} → {_text(group[-1]['mean'], 1, 100)}"
             texts.append(f"{network} {text}")
         yield what, _SIZES[key], "<br>".join(texts)
 
 
 def _early_stopping(rows: Rows) -> Entries:
     texts = []
-    for (variant,), own in _groups(rows, "variant").items():
-        final, gain = (_of(own, name, panel="test")[0] for name in ("final", "gain"))
+    for (variant,), group in _groups(rows, "variant").items():
+        final, gain = (_of(group, name, panel="test")[0] for name in ("final", "gain"))
         texts.append(f"{variant} {interval(final, 1, 100)}, gain {interval(gain, 1, 100)}")
     yield "test accuracy in per cent; points gained by the best step", "", "<br>".join(texts)
 
 
 def _interpolation(rows: Rows) -> Entries:
-    for (variant,), own in _groups(rows, "variant").items():
-        ends = {row["quantity"]: row for row in own if row["panel"] == "end"}
+    for (variant,), group in _groups(rows, "variant").items():
+        ends = {row["quantity"]: row for row in group if row["panel"] == "end"}
         texts = [
             f"{name} {interval(ends[f'{kind}/norm'], 1)}, "
             f"{interval(ends[f'{kind}/test_error'], 1, 100)}"
@@ -199,9 +199,9 @@ def _interpolation(rows: Rows) -> Entries:
 
 
 def _regularizers(rows: Rows) -> Entries:
-    for (labels,), own in _groups(rows, "labels").items():
+    for (labels,), group in _groups(rows, "labels").items():
         ours, paper = [], []
-        for row in own:
+        for row in group:
             parts = [row["augmentation"]] if row["augmentation"] != "none" else []
             parts += ["weight decay"] if float(row["weight_decay"]) else []
             name = f"{row['network']}, {' and '.join(parts) or 'no regulariser'}"
@@ -215,7 +215,7 @@ def _regularizers(rows: Rows) -> Entries:
 
 def _memorisation(rows: Rows) -> Entries:
     given, true = (_of(rows, f"corrupted/{name}") for name in ("given", "true"))
-    top = max(range(len(true)), key=lambda place: float(true[place]["mean"]))
+    top = max(range(len(true)), key=lambda index: float(true[index]["mean"]))
     end = next((row for row in true[top:] if float(row["mean"]) == 0), true[-1])
     text = f"true class {interval(true[top], 0, 100)} after {true[top]['step']} steps, given label "
     text += f"{_text(given[top]['mean'], 0, 100)}; true class {_text(end['mean'], 0, 100)} after "
@@ -225,12 +225,12 @@ def _memorisation(rows: Rows) -> Entries:
 def _feature_alignment(rows: Rows) -> Entries:
     texts = []
     chosen = [row for row in rows if row["panel"] == "change"]
-    for (variant,), own in _groups(chosen, "variant").items():
-        seen, identity = _of(own, "/observed"), _of(own, "/identity")
+    for (variant,), group in _groups(chosen, "variant").items():
+        seen, identity = _of(group, "/observed"), _of(group, "/identity")
         gaps = [float(a["mean"]) - float(b["mean"]) for a, b in zip(seen, identity, strict=True)]
-        for place in (gaps.index(max(gaps)), -1):
-            text = f"{interval(seen[place], 2)} (identity {_text(identity[place]['mean'], 2)})"
-            texts.append(f"{variant}, step {seen[place]['step']}: {text}")
+        for index in (gaps.index(max(gaps)), -1):
+            text = f"{interval(seen[index], 2)} (identity {_text(identity[index]['mean'], 2)})"
+            texts.append(f"{variant}, step {seen[index]['step']}: {text}")
     what = "correlation of the filters' change with the average gradient outer product"
     yield what, "", "<br>".join(texts)
 
@@ -239,8 +239,8 @@ def _similarity(rows: Rows) -> Entries:
     cka = [row for row in rows if row["measure"] == "cka"]
     layers = list(dict.fromkeys(row["layer"] for row in cka))
     texts = []
-    for (pair,), own in _groups(cka, "pair").items():
-        values = " ".join(f"{float(row['mean']):.2f}" for row in own)
+    for (pair,), group in _groups(cka, "pair").items():
+        values = " ".join(f"{float(row['mean']):.2f}" for row in group)
         texts.append(f"{pair} {values}")
     yield f"centred kernel alignment of {', '.join(layers)}", "", "<br>".join(texts)
 
@@ -251,11 +251,11 @@ def _label_noise(rows: Rows) -> Entries:
 
 
 def _energy_profile(rows: Rows) -> Entries:
-    for (variant, panel), own in _groups(rows, "variant", "panel").items():
+    for (variant, panel), group in _groups(rows, "variant", "panel").items():
         names = ("linear_network", "constant")
-        cosines = [_text(_of(own, f"/{name}_cosine")[0]["mean"], 3) for name in names]
+        cosines = [_text(_of(group, f"/{name}_cosine")[0]["mean"], 3) for name in names]
         text = f"{cosines[0]}, {cosines[1]}"
-        text += f"; p of the former among other humps {_text(_of(own, '/hump_p')[0]['mean'], 2)}"
+        text += f"; p of the former among other humps {_text(_of(group, '/hump_p')[0]['mean'], 2)}"
         what = (
             f"energy profile of the {panel}: cosine with the curve of a linear network, a constant"
         )

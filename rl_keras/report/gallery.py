@@ -34,8 +34,9 @@ def main() -> None:
         print(f"wrote {path}")  # noqa: T201
 
 
-def pages(root: Path = FLAGFILES.parent) -> dict[Path, str]:
+def pages() -> dict[Path, str]:
     """Returns the READMEs with results as they should read, by path."""
+    root = FLAGFILES.parent
     verdicts = read_verdicts()
     parts: dict[str, list[str]] = {"maennel": [], "zhang": [], "others": []}
     for names in experiments():
@@ -66,9 +67,9 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
     """
     for name, part in parts.items():
         begin, end = (f"<!-- {which} {name} -->" for which in ("begin", "end"))
-        head, found, rest = text.partition(begin)
+        head, opened, rest = text.partition(begin)
         _, closed, tail = rest.partition(end)
-        if not found or not closed:
+        if not opened or not closed:
             raise ValueError(f"expected {begin} and {end} in the text")
         text = f"{head}{begin}\n{part}\n{end}{tail}"
     return text
@@ -86,13 +87,14 @@ def section(names: Sequence[str], verdicts: Iterable[Verdict]) -> str:
     titles = [f"[{_short(told[name]['title'])}]({name}.cfg)" for name in names]
     text = [f"**{'; '.join(titles)}.**", _capital(first["Question"])]
     for key in _TOLD[1:]:
-        whole = " ".join(told[name].get(key, "") for name in names).strip()
-        sentences = dict.fromkeys(re.split(r"(?<=\.) ", whole))
-        text += [f"*{key}:* {' '.join(sentences)}"] if whole else []
+        paragraphs = {name: told[name][key] for name in names if key in told[name]}
+        if len(set(paragraphs.values())) > 1:
+            paragraphs = {name: f"`{name}`: {text}" for name, text in paragraphs.items()}
+        whole = " ".join(dict.fromkeys(paragraphs.values()))
+        text += [f"*{key}:* {whole}"] if whole else []
     text.append(f"<br>{' '.join(picture for name in names for picture in _pictures(name))}")
     lines = [f"### {names[0]}", " ".join(text), "", _HEADER]
-    own = [v for v in told_verdicts(verdicts) if v.run in names]
-    lines += _claims(own)
+    lines += _claims([v for v in told_verdicts(verdicts) if v.run in names])
     return "\n".join([*lines, *_numbers(names)])
 
 
@@ -103,10 +105,10 @@ def told_verdicts(verdicts: Iterable[Verdict]) -> list[Verdict]:
     """
     told = []
     for claim in CLAIMS:
-        own = [v for v in _of_evidence(verdicts) if v.claim is claim]
-        own = [v for v in own if _paper(v.run) == _paper_of(claim)] or own
+        of_claim = [v for v in _of_evidence(verdicts) if v.claim is claim]
+        of_claim = [v for v in of_claim if _paper(v.run) == _paper_of(claim)] or of_claim
         figures = _figures(claim.source)
-        told += [v for v in own if figures & _figures(_title(v.run))] or own
+        told += [v for v in of_claim if figures & _figures(_title(v.run))] or of_claim
     return told
 
 
@@ -116,14 +118,16 @@ def _title(name: str) -> str:
 
 
 def _figures(text: str) -> set[str]:
-    """What a text names, such as `figure 4`, `table 1`, `proposition 1`.
+    """The figures and tables that a text names, such as `figure 4`, `table 1`, `proposition 1`.
 
     Example:
         >>> sorted(_figures("Figures 2 and 4 (centre) and Table 1"))
         ['figure 2', 'figure 4', 'table 1']
     """
-    found = re.findall(r"(Figure|Table|Section|Proposition)s? (\w+)(?: and (\d\w*))?", text)
-    return {f"{kind.lower()} {number}" for kind, *numbers in found for number in numbers if number}
+    matches = re.findall(r"(Figure|Table|Section|Proposition)s? (\w+)(?: and (\d\w*))?", text)
+    return {
+        f"{kind.lower()} {number}" for kind, *numbers in matches for number in numbers if number
+    }
 
 
 def _short(title: str) -> str:
@@ -161,15 +165,15 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     told = told_verdicts(verdicts)
     claims = [claim for claim in CLAIMS if _paper_of(claim) != "others"]
     for source in dict.fromkeys(claim.source for claim in claims):
-        own = [claim for claim in claims if claim.source == source]
-        runs = [v.run for v in told if v.claim in own]
-        name = runs[0] if runs else _experiment_on(own[0])
-        decided = [v for v in _of_evidence(verdicts) if v.claim in own]
+        of_source = [claim for claim in claims if claim.source == source]
+        runs = [v.run for v in told if v.claim in of_source]
+        name = runs[0] if runs else _experiment_on(of_source[0])
+        decided = [v for v in _of_evidence(verdicts) if v.claim in of_source]
         text = _counts(decided) if decided else _first_number(name)
         anchor = next((group[0] for group in experiments() if name in group), "")
         figure = source.replace(" et al. 2020", "").replace(" et al. 2017", "")
         link = f"[{figure}](flags/README.md#{anchor})"
-        lines.append(f"| {link} | {own[0].statement} | {text} |")
+        lines.append(f"| {link} | {of_source[0].statement} | {text} |")
     return "\n".join(lines)
 
 
@@ -191,7 +195,7 @@ def _paper_of(claim: Claim) -> str:
 
 
 def _of_evidence(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Leaves out settings that say nothing against a claim about some settings."""
+    """Leaves out undecided verdicts on claims that only some settings must show."""
     return [v for v in verdicts if not (v.claim.of_some and v.verdict == "undecided")]
 
 
@@ -214,7 +218,7 @@ def _paper(name: str) -> str:
 
 
 def _pictures(name: str) -> Iterable[str]:
-    """In the order of the flagfile, at half the resolution; each is a link to itself."""
+    """The pictures in the order of the flagfile, at half the resolution; each links to its file."""
     wanted = re.findall(r"^--figures=(.*)$", (FLAGFILES / f"{name}.cfg").read_text(), re.MULTILINE)
     order = ["finding", *(wanted[0].split(",") if wanted else ())]
     paths = sorted((FLAGFILES / "results" / name).glob("*.png"), key=lambda path: path.stem)
@@ -229,10 +233,10 @@ def _pictures(name: str) -> Iterable[str]:
 def _claims(verdicts: Sequence[Verdict]) -> Iterable[str]:
     """A row for each claim: what is claimed and measured, the paper's value, ours, the verdict."""
     for claim in dict.fromkeys(verdict.claim for verdict in verdicts):
-        own = [verdict for verdict in verdicts if verdict.claim is claim]
-        is_mixed = len({verdict.verdict for verdict in own}) > 1
+        of_claim = [verdict for verdict in verdicts if verdict.claim is claim]
+        is_mixed = len({verdict.verdict for verdict in of_claim}) > 1
         texts = []
-        for verdict in own:
+        for verdict in of_claim:
             text = f"{verdict.effect.about}: {effect_text(verdict)}"
             texts.append(f"{text} *{verdict.verdict}*" if is_mixed else text)
         size = "" if claim.size == "not known to us" else f"<br>{claim.size}"
@@ -240,7 +244,7 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterable[str]:
         what = f"{claim.statement}<br>*{claim.measured_as}{unit}*"
         expected = claim.expected.replace(" ", "\u00a0")
         expected += " (our bound)" if claim.bound else ""
-        yield _row(what, f"{expected}{size}", "<br>".join(texts), f"**{_counts(own)}**")
+        yield _row(what, f"{expected}{size}", "<br>".join(texts), f"**{_counts(of_claim)}**")
 
 
 def _numbers(names: Sequence[str]) -> Iterable[str]:
@@ -250,15 +254,17 @@ def _numbers(names: Sequence[str]) -> Iterable[str]:
         for figure, rows in read_tables(FLAGFILES / "results" / name).items():
             for what, paper, ours in NUMBERS.get(figure, _none)(rows):
                 groups.setdefault(what, []).append((paper, ours))
-    for what, own in groups.items():
-        papers = dict.fromkeys(paper for paper, _ in own if paper)
-        yield _row(_capital(what), "<br>".join(papers), "<br>".join(ours for _, ours in own), "")
+    for what, entries in groups.items():
+        papers = dict.fromkeys(paper for paper, _ in entries if paper)
+        yield _row(
+            _capital(what), "<br>".join(papers), "<br>".join(ours for _, ours in entries), ""
+        )
 
 
 def _row(*cells: str) -> str:
     """A row of a table; an interval stays in one line, however narrow the column."""
     row = f"| {' | '.join(cells)} |"
-    return re.sub(r"[\d.] \[[^\]a-z]*\]", lambda found: found[0].replace(" ", "\u00a0"), row)
+    return re.sub(r"[\d.] \[[^\]a-z]*\]", lambda match: match[0].replace(" ", "\u00a0"), row)
 
 
 def _none(rows) -> tuple:

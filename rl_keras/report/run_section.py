@@ -8,8 +8,8 @@ from rl_keras.report.settings import DEFAULT, read_flagfile, setting_rows
 from rl_keras.results.runs import Run
 from rl_keras.results.tables import paired_cells, summary_cells, summary_note, unfitted
 
-_LONG = 40  # items of a list
-_MAX_NAMED = 8  # stages that are named
+_LONG = 40  # a list with more items is shortened
+_MAX_NAMED = 8  # more stages are counted instead of named
 
 
 def run_section(run: Run, anchor: str) -> Markup:

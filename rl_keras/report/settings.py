@@ -12,7 +12,7 @@ from rl_keras.settings.model import MODELS, OF_EVERY_MODEL
 
 CHANGED, DEFAULT = "changed", "default"
 _NOT_OF_A_RESULT = {s.flag for s in all_settings() if s.section == "run"} - {"variants", "seeds"}
-_OF_THE_MACHINE = {"data_dir", "download"}  # they change no result
+_OF_THE_MACHINE = {"data_dir", "download"}  # where data lie changes no result
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def setting_rows(config: ExperimentConfig, flagfile: Flagfile | None) -> list[Ro
 
 
 def _may_change_results(setting, config):
-    """Leaves out, too, the settings of other models, of stages that the run has not, and so on."""
+    """Also leaves out settings of other models, of stages that the run does not have, and so on."""
     if setting.flag in _NOT_OF_A_RESULT | _OF_THE_MACHINE:
         return False
     if setting.section == "model":

@@ -22,12 +22,12 @@ from rl_keras.science.overlap import MatchedBasis, matched, matched_null, square
 from rl_keras.science.pooling import pool_runs
 from rl_keras.seeds import derive_seed
 
-NUM_DRAWS = 500  # of the test along the steps
-_NUM_END_DRAWS = 199  # of the test at the end
-_NUM_BASES = 20  # random ones, at the end
-_MOST_DIMENSIONS = 400  # beyond, the matrix cannot be read and matching takes minutes
-_MOST_STEP_DIMENSIONS = 150  # beyond, the draws take minutes
-_SAME = 1e-6  # relative difference up to which two covariances of the data are one
+NUM_DRAWS = 500  # in the test at every step
+_NUM_END_DRAWS = 199  # in the test at the end
+_NUM_BASES = 20  # how many random bases, at the end
+_MOST_DIMENSIONS = 400  # with more nobody can read the matrix, and matching takes minutes
+_MOST_STEP_DIMENSIONS = 150  # with more the draws take minutes
+_SAME = 1e-6  # relative difference up to which two covariances of the data count as equal
 
 
 @dataclass(frozen=True)

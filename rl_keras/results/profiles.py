@@ -19,7 +19,7 @@ from rl_keras.seeds import derive_seed
 from rl_keras.storage.run_folder import StageKey
 
 NUM_DRAWS = 499
-_MOST_DIMENSIONS = 150  # beyond, the draws take minutes
+_MOST_DIMENSIONS = 150  # with more the draws take minutes
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from rl_keras.settings.experiment import ExperimentConfig
 from rl_keras.settings.transfer import split_arm
 from rl_keras.storage.run_folder import StageKey
 
-LEVEL = 0.1  # of the loss, in nats; where a network counts as converged
-MIN_POOLED = 5  # seeds; fewer whole runs are too few to tell filters apart
+LEVEL = 0.1  # a network with this loss, in nats, counts as converged
+MIN_POOLED = 5  # with fewer runs flips of whole runs can hardly reject anything
 _SINGLE_DRAWS, _POOLED_DRAWS = 99, 499
-_MOST_DIMENSIONS = 100  # beyond, the draws take minutes
+_MOST_DIMENSIONS = 100  # with more the draws take minutes
 
 
 def accuracy(
@@ -110,15 +110,15 @@ def read_losses(results: Results) -> dict[int, dict[int, float]]:
     return {seed: by_step for seed, by_step in losses.items() if by_step}
 
 
-def first_steps(losses: Mapping[int, dict[int, float]], level: float = LEVEL) -> dict[int, float]:
-    """Returns by seed the first step with this loss or less, infinite if there is none.
+def first_steps(losses: Mapping[int, dict[int, float]]) -> dict[int, float]:
+    """Returns by seed the first step with a loss of `LEVEL` or less, infinite if there is none.
 
     Example:
         >>> first_steps({0: {8: 2.3, 16: 0.05}, 1: {8: 2.3, 16: 2.2}})
         {0: 16.0, 1: inf}
     """
     steps = {
-        seed: first_step_reaching(list(by_step), [-loss for loss in by_step.values()], -level)
+        seed: first_step_reaching(list(by_step), [-loss for loss in by_step.values()], -LEVEL)
         for seed, by_step in losses.items()
     }
     return {seed: math.inf if step is None else float(step) for seed, step in steps.items()}
@@ -249,7 +249,7 @@ def _are_finite(arrays, prefix, names):
 
 
 def _p_value(arrays, prefix, seed):
-    """The last one that was recorded or, of an older run, one from the filters it left."""
+    """The last recorded p-value or, of an older run, one computed from the filters that it left."""
     if f"{prefix}/p_value" in arrays:
         return arrays[f"{prefix}/p_value"][-1]
     rows, scores = _last_filters(arrays, prefix), arrays.get(f"{prefix}/data_basis", [np.nan])

@@ -11,8 +11,8 @@ from rl_keras.results.runs import Variants
 from rl_keras.science.similarity import linear_cka, match_test, maximum_match
 from rl_keras.seeds import derive_seed
 
-TOLERANCES = (0.3, 0.5, 0.7)  # of the maximum match; the paper goes up to 0.5
-NUM_DRAWS = 19  # of each null
+TOLERANCES = (0.3, 0.5, 0.7)  # of the maximum match; the paper has them up to 0.5
+NUM_DRAWS = 19  # in each null
 MEASURES: dict[str, Callable] = {
     "cka": linear_cka,
     **{
@@ -167,7 +167,7 @@ def _sample(arrays, layer):
 
 
 def active_units(networks: Mapping) -> Iterator[Similarities]:
-    """Yields the shares of units that are not silent on all examples: the others match nothing."""
+    """Yields the shares of units that are active on any example; only these can match."""
     variants = dict.fromkeys(variant for variant, _ in networks)
     for variant, layer in itertools.product(variants, layers_of(networks)):
         samples = [_sample(networks[name], layer)[0] for name in _of(networks, variant)]

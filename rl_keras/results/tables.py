@@ -1,4 +1,4 @@
-"""Tables that close a run: which start trained best, how sure that is, what was not fitted."""
+"""Tables printed after a run: which start trained best, how sure that is, what was not fitted."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +18,7 @@ _COLUMNS = (  # column of summary.csv, factor, decimals
 )
 _FEWEST = 3  # seeds for an interval; of two its half-width is 9 times their difference
 _ACCURACIES = {"train": "final_train_accuracy", "test": "final_test_accuracy"}  # of summary.csv
+_REFERENCE = "pretrained"  # the start with which the others are compared
 
 
 def summary_table(rows: Iterable[Mapping]) -> str:
@@ -107,15 +108,14 @@ def summary_note(rows: Iterable[Mapping]) -> str:
     return f"{seeds}; (n of N): n seeds have a value; area: mean train accuracy."
 
 
-def paired_table(rows: Iterable[Mapping], reference: str = "pretrained") -> str:
-    """Lays out how the starts differ from one of them, seed by seed.
+def paired_table(rows: Iterable[Mapping]) -> str:
+    """Lays out how the starts differ from `pretrained`, seed by seed.
 
     Arms of a seed share labels, data order and fresh weights, so their difference
     varies less over seeds than each of them.
 
     Args:
         rows: rows of `summary.csv`.
-        reference: the start that the others are compared with.
 
     Returns:
         Lines with mean differences and their 95% intervals, from three seeds on, over the
@@ -125,19 +125,19 @@ def paired_table(rows: Iterable[Mapping], reference: str = "pretrained") -> str:
         >>> paired_table([])
         ''
     """
-    lines = paired_cells(rows, reference)
+    lines = paired_cells(rows)
     if len(lines) == 1:
         return ""
-    return "\n".join([f"Difference to {reference}, paired by seed:", *aligned(lines)])
+    return "\n".join([f"Difference to {_REFERENCE}, paired by seed:", *aligned(lines)])
 
 
-def paired_cells(rows: Iterable[Mapping], reference: str = "pretrained") -> list[tuple[str, ...]]:
+def paired_cells(rows: Iterable[Mapping]) -> list[tuple[str, ...]]:
     """Returns the lines of `paired_table` as cells, the header first."""
     by_arm = {arm: {row["seed"]: row for row in group} for arm, group in _by_arm(rows).items()}
     lines = [("labels", "start", "steps to 80%", "area %")]
     for (labels, start), arm in by_arm.items():
-        base = by_arm.get((labels, reference), {})
-        if start != reference and len(base.keys() & arm.keys()) > 1:
+        base = by_arm.get((labels, _REFERENCE), {})
+        if start != _REFERENCE and len(base.keys() & arm.keys()) > 1:
             cells = (_difference(arm, base, *column) for column in _COLUMNS[2:])
             lines.append((labels, start, *cells))
     return lines

@@ -1,4 +1,4 @@
-"""The variants of a run: in what they differ, and which of them may be compared.
+"""The variants of a run: how they differ, and which of them may be compared.
 
 An argument `variants` is what `runs.read_variants` returns, results by the name of the variant.
 """
@@ -45,7 +45,7 @@ def rows(curves: Mapping[str, Sequence[Curve]], variants: Variants) -> list[dict
 
 
 def notes(run: RunDirectory, variants: Variants) -> list[str]:
-    """Returns what is not in the figure: variants, and stages of those that are."""
+    """Returns what a figure lacks: variants, and stages of the variants that it shows."""
     names = [name for name in variant_names(run.read_config()) if name not in variants]
     lines = [f"variant {name}: nothing is finished to draw" for name in names]
     for name, results in variants.items():

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from rl_keras.errors import UsageError
 
-_RARE = 0.01  # a unit active on a smaller share of the inputs is rarely active
+RARE = 0.01  # a unit active on a smaller share of the inputs is rarely active
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ def layer_activity(
         fraction_active=fraction_active,
         mean_activation=mean_activation,
         dead_units=int((fraction_active == 0).sum()),
-        rarely_active=float((fraction_active < _RARE).mean()),
+        rarely_active=float((fraction_active < RARE).mean()),
         effective_rank=effective_rank(profile),
     )
 

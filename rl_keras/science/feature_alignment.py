@@ -151,7 +151,7 @@ def unit_permutation_test(
 
 
 def _correlation(first, second, without_isotropic):
-    # Rounding of a matrix that vanishes once its trace is taken out is not a direction.
+    # A multiple of the identity leaves only rounding errors, whose correlation means nothing.
     least = [1e-12 * np.linalg.norm(matrix) for matrix in (first, second)]
     if without_isotropic:
         identity = np.eye(len(first)) / len(first)

@@ -2,7 +2,7 @@
 
 Stochastic gradient descent on a linear model stays in the span of the data, so what it
 finds when it fits every label is this function. The Gram matrix is held once and factored
-in its place: `8 n^2` bytes, 0.8 GB for 10,000 points.
+in place: `8 n^2` bytes, 0.8 GB for 10,000 points.
 """
 
 import dataclasses

@@ -28,7 +28,7 @@ from rl_keras.science.alignment import (
 from rl_keras.science.eigenspaces import Eigenspaces, as_spaces, in_eigenbasis
 
 _ROUNDING = 1e-9  # draws this close to the observed score are ties
-_CHUNK_ENTRIES = 2**20  # of an array over draws, 8 MiB of float64
+_CHUNK_ENTRIES = 2**20  # in an array of several draws: 8 MiB of float64
 _NO_SPREAD = 1e-9  # draws that differ by less are all the same
 
 
@@ -186,7 +186,7 @@ def _turn(coefficients, num, rng, of_run):
     if of_run is not None:
         num_runs = of_run.max() + 1
         basis, upper = np.linalg.qr(rng.standard_normal((num_runs, num, dim, dim)))
-        basis *= np.sign(np.diagonal(upper, axis1=2, axis2=3))[:, :, None]  # `random_basis`
+        basis *= np.sign(np.diagonal(upper, axis1=2, axis2=3))[:, :, None]  # as in `random_basis`
         turned = np.empty((num, dim, num_filters))
         for run in range(num_runs):
             turned[..., of_run == run] = basis[run] @ coefficients[:, of_run == run]
@@ -194,7 +194,7 @@ def _turn(coefficients, num, rng, of_run):
     if dim == 1:
         flips = rng.integers(0, 2, (num, 1, num_filters), dtype=np.int8)
         return coefficients * (1.0 - 2.0 * flips)
-    # A vector turned at random is its length in a uniform direction.
+    # A randomly rotated vector has its length and a uniformly distributed direction.
     directions = rng.standard_normal((num, dim, num_filters))
     lengths = np.linalg.norm(coefficients, axis=0)
     return directions * (lengths / np.linalg.norm(directions, axis=1, keepdims=True))

@@ -17,8 +17,8 @@ def define_flags() -> flags.FlagValues:
     """Returns fresh flag values, one flag for each setting, plus `--help`."""
     values = flags.FlagValues()
     for setting in all_settings():
-        # absl reads booleans, for --dry_run and --nodry_run, and hands on the text of all else:
-        # `convert` then words its errors alike for every type.
+        # absl reads booleans only, since it knows --nodry_run beside --dry_run. All other flags are
+        # texts for absl: `convert` reads them, with errors worded alike for every type.
         if setting.type is bool:
             flags.DEFINE_bool(setting.flag, setting.default, setting.help, flag_values=values)
         else:

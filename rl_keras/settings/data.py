@@ -6,7 +6,7 @@ from rl_keras.settings.setting import setting
 
 SCALINGS = ("standardize", "minus_one_one", "per_image", "none")
 INPUT_CORRUPTIONS = ("none", "shuffled_pixels", "random_pixels", "gaussian")
-SYNTHETIC = "gaussian"  # the data set that is drawn and not read: vectors without true labels
+SYNTHETIC = "gaussian"  # a data set that is drawn, not read: vectors without true labels
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def locate(path: str) -> Path:
 
 
 def expand(arguments: Iterable[str], including: tuple[Path, ...] = ()) -> list[str]:
-    """Puts the lines of each flagfile in the place of its `--flagfile=PATH`.
+    """Replaces each `--flagfile=PATH` by the lines of that flagfile.
 
     Args:
         arguments: a command line without the program name, or the lines of a flagfile.

@@ -151,7 +151,7 @@ class Setting:
 
     def _must(self, what, received):
         text = format_value(received)
-        if text.split() != [text]:  # spaces, or nothing at all, would not be seen
+        if text.split() != [text]:  # quoted, so that spaces or an empty text can be seen
             text = repr(text)
         return UsageError(f"--{self.flag} must {what}. Received: {text}")
 

@@ -4,7 +4,7 @@ They go through `tf.io.gfile`, and TensorFlow is imported at the first access, n
 before. Three things are settled here rather than at every caller: errors of the
 store become `OSError`, so that a lost network reads like a full disk; a file is
 read to its end, since TensorFlow trusts a length that may be that of the file
-before it was replaced; and folders, which an object store has not, need no making.
+before it was replaced; and an object store has no folders, so making one does nothing.
 """
 
 import contextlib
@@ -111,7 +111,7 @@ class CloudPath:
 
     def write_bytes(self, content: bytes) -> None:
         """Writes an object, which others see whole when this returns and not before."""
-        # In one call, so that an interrupt falls before it or behind it.
+        # A single call, which an interrupt cannot split.
         with self._gfile() as gfile, gfile.GFile(str(self), "wb") as file:
             file.write(content)
 

@@ -28,7 +28,7 @@ def folder(text: str | AnyPath, flag: str) -> AnyPath:
     """
     if not isinstance(text, str):
         return text
-    # One slash as well: a library that takes gs:// for a local path has shortened it.
+    # Also matches gs:/, to which a library for local paths may have shortened gs://.
     if not re.match(r"\w{2,}:/", text):
         return Path(text)
     if not re.match(SCHEME + r"[^/\s]", text):

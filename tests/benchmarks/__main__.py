@@ -1,7 +1,7 @@
 """All benchmarks in one run: python -m tests.benchmarks
 
-Each part is a module of this folder and gets a process of its own, whose peak memory is
-told as well. --parts=nulls,start_up runs some of them; --json=FILE stores what was found, and
+Each part is a module of this folder and runs in a process of its own, so that its peak memory can
+be reported. --parts=nulls,start_up runs some of them; --json=FILE stores the results, and
 --figure=FILE draws the growth of costs.
 """
 
@@ -31,17 +31,17 @@ def main() -> int:
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         parser.error(f"--parts must be some of {', '.join(PARTS)}. Received: {unknown[0]}")
-    found, failed, begin = {}, [], time.monotonic()
+    results_by_part, failed, begin = {}, [], time.monotonic()
     for number, part in enumerate(parts, 1):
         print(f"\n== {number} of {len(parts)}: {part} ==", flush=True)
         figure = arguments.figure if part == "growth" else None
         results = run(part, figure)
         failed += [] if results else [part]
-        found[part] = [dataclasses.asdict(result) for result in results]
+        results_by_part[part] = [dataclasses.asdict(result) for result in results]
     minutes = (time.monotonic() - begin) / 60
     print(f"\n{minutes:.1f} min on {os.cpu_count()} cores")
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(results_by_part, indent=1) + "\n")
     return 1 if failed else 0
 
 

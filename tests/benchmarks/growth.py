@@ -1,7 +1,7 @@
 """How costs grow: with examples, width, seeds, layers, dimensions, filters; with which exponent.
 
-Each cost is taken at several sizes and fitted by a power of the size, a line on a log-log
-plot; an exponent of 1 is a cost in proportion. With --figure=FILE the lines are drawn.
+Each cost is measured at several sizes and fitted by a power of the size, a line on a log-log
+plot; with an exponent of 1 the cost is proportional. With --figure=FILE the lines are drawn.
 
 Run it as python -m tests.benchmarks.growth. Not a test: speed depends on the machine.
 """

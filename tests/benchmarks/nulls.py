@@ -1,7 +1,7 @@
 """Milliseconds of a misalignment and of its null, by the dimension of the patches.
 
-As a measurement while training takes them: the eigenvectors of the data are known, the
-filters are new. Twice as many filters as dimensions, at least 256.
+As a callback computes them while a network trains: the eigenvectors of the data are known, the
+filters are new. There are twice as many filters as dimensions, and at least 256.
 
 Run it as python -m tests.benchmarks.nulls. Not a test: speed depends on the machine.
 """

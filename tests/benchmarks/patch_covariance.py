@@ -1,7 +1,7 @@
 """Patch covariance in one pass, against `np.cov` of materialised patches and a bare product.
 
 The bare product is the matrix product `X'X` of as many float64 patches, without collecting
-them: what any way must do that does not use that patches overlap.
+them. No method can be faster that computes with each patch, as if patches did not overlap.
 
 Run it as python -m tests.benchmarks.patch_covariance. Not a test: speed depends on the
 machine. Ratios are at 10,000 images, whose materialised patches take 2 and 5 GB; those of
@@ -17,7 +17,7 @@ from rl_keras.science.patches import PatchMoments
 from tests.benchmarks.results import Result, command, compared, take_turns
 
 FEW, MANY = 10_000, 50_000
-_BLOCK = 20_000  # patches of the bare product that are there at a time
+_BLOCK = 20_000  # patches of the bare product that are in memory at a time
 
 
 def measure(repeats: int) -> Iterator[Result]:

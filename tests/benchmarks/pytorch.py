@@ -1,6 +1,7 @@
 """The same networks in PyTorch, eager, in both memory formats, if it is installed.
 
-`pip install -r tests/benchmarks/requirements.txt` installs it; without it nothing here runs.
+`pip install -r tests/benchmarks/requirements.txt` installs it; without it nothing here
+runs.
 """
 
 import time

@@ -129,11 +129,11 @@ def command(
     if draw:
         parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
-    found = []
+    results = []
     for result in measure(arguments.repeats):
         print(text([result]), flush=True)
-        found.append(result)
+        results.append(result)
     if arguments.json:
-        arguments.json.write_text(json.dumps([dataclasses.asdict(one) for one in found]))
+        arguments.json.write_text(json.dumps([dataclasses.asdict(one) for one in results]))
     if draw and arguments.figure:
-        draw(found, arguments.figure)
+        draw(results, arguments.figure)

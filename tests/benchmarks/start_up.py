@@ -66,12 +66,12 @@ def measure(repeats: int) -> Iterator[Result]:
         os.mkdir(f"{folder}/data")
         for turn in range(repeats + 1):
             flags = [*RUN, f"--workdir={folder}/{turn}", f"--data_dir={folder}/data"]
-            found = train(f"{folder}/{turn}.json", flags)
+            times = train(f"{folder}/{turn}.json", flags)
             begin = time.time()
             quietly([sys.executable, "-c", _DRAW, "--mode=draw", f"--workdir={folder}/{turn}"])
-            found["redrawing all figures, a fresh process"] = time.time() - begin
+            times["redrawing all figures, a fresh process"] = time.time() - begin
             if turn:  # the first prepares the data and fills the system's cache
-                for name, seconds in found.items():
+                for name, seconds in times.items():
                     readings.setdefault(name, []).append(seconds)
     for name, seconds in readings.items():
         target = "<= 3" if name.startswith("redrawing") else ""

@@ -5,10 +5,10 @@ turns. A stopwatch starts after two steps, when everything is traced and the fir
 is done, and stops after twenty more (of the MLP 100) and the measurements in them.
 
 "Measured" is alignment with its null band, and activations, every 20 steps. They read as many
-images as a batch has, which is so with the settings of the papers (256 and 256): what they cost
-is then the same share for any batch. "Everything" adds accuracy and the ledger on these images,
-and feature alignment on 16. What the callbacks of "measured" take is also timed by itself, since
-the speed of two trainings differs by some per cent anyway.
+images as a batch has, as they do with the settings of the papers (256 and 256), so that they take
+the same share of the time for any batch. "Everything" adds accuracy and the ledger on these
+images, and feature alignment on 16. The callbacks of "measured" are also timed by themselves,
+since the speeds of two trainings differ by some per cent anyway.
 
 Run it as python -m tests.benchmarks.training. Not a test: speed depends on the machine.
 """

@@ -25,7 +25,7 @@ def changed(augmentation, images=IMAGES, epoch=0):
 def turned_slowly(image, top, left, sign, angle, size):
     """Bilinear interpolation, pixel by pixel, of a square turned about its centre."""
     height, width, _ = image.shape
-    middle, found = (size - 1) / 2, np.empty((size, size, image.shape[2]))
+    middle, cut = (size - 1) / 2, np.empty((size, size, image.shape[2]))
     for row in range(size):
         for column in range(size):
             right, down = sign * (column - middle), row - middle
@@ -36,17 +36,17 @@ def turned_slowly(image, top, left, sign, angle, size):
             u, v = x - x0, y - y0
             corner = image[y0 : y0 + 2, x0 : x0 + 2].astype(float)
             rows = corner[:, 0] * (1 - u) + corner[:, 1] * u
-            found[row, column] = rows[0] * (1 - v) + rows[1] * v
-    return found
+            cut[row, column] = rows[0] * (1 - v) + rows[1] * v
+    return cut
 
 
 def test_crops_are_windows_of_the_image_all_alike_likely():
     places = np.arange(72, dtype=np.uint8).reshape(1, 8, 9, 1).repeat(4000, axis=0)
-    found = changed(Augmentation("crop", SIZE, seed=1), places)
-    corners, counts = np.unique(found[:, 0, 0, 0], return_counts=True)
+    squares = changed(Augmentation("crop", SIZE, seed=1), places)
+    corners, counts = np.unique(squares[:, 0, 0, 0], return_counts=True)
     assert corners.tolist() == [9 * top + left for top in range(4) for left in range(5)]
     assert np.sum((counts - 200) ** 2 / 200) < 43.8  # chi squared, 19 degrees of freedom, 99.9%
-    for corner, square in zip(found[:, 0, 0, 0], found, strict=True):
+    for corner, square in zip(squares[:, 0, 0, 0], squares, strict=True):
         top, left = divmod(int(corner), 9)
         np.testing.assert_array_equal(square, places[0, top : top + SIZE, left : left + SIZE])
 
@@ -57,8 +57,8 @@ def test_without_an_angle_a_square_is_cut_out_or_mirrored_exactly(sign):
     top, left = np.meshgrid(np.arange(4.0), np.arange(5.0), indexing="ij")
     top, left = (np.float32(array.ravel()) for array in (top, left))
     changes = _transforms(top, left, np.full(20, sign, np.float32), np.zeros(20, "float32"), SIZE)
-    found = how(tf.constant(IMAGES[:20]), changes).numpy()
-    for image, row, column, square in zip(IMAGES, top, left, found, strict=False):
+    squares = how(tf.constant(IMAGES[:20]), changes).numpy()
+    for image, row, column, square in zip(IMAGES, top, left, squares, strict=False):
         window = image[int(row) : int(row) + SIZE, int(column) : int(column) + SIZE]
         np.testing.assert_array_equal(square, window[:, :: int(sign)])
 
@@ -68,11 +68,11 @@ def test_turned_squares_are_those_of_the_slow_implementation():
     top, left = np.float32(RNG.integers(0, 4, 50)), np.float32(RNG.integers(0, 5, 50))
     sign = np.float32(RNG.choice([-1, 1], 50))
     angle = np.float32(RNG.uniform(-MAX_ANGLE, MAX_ANGLE, 50))
-    found = how(tf.constant(IMAGES), _transforms(top, left, sign, angle, SIZE)).numpy()
+    squares = how(tf.constant(IMAGES), _transforms(top, left, sign, angle, SIZE)).numpy()
     numbers = zip(IMAGES, top, left, sign, angle, strict=True)
     expected = np.array([turned_slowly(*each, SIZE) for each in numbers])
     # Rounded to whole numbers, and float32 before that.
-    assert np.abs(found - expected).max() < 0.51
+    assert np.abs(squares - expected).max() < 0.51
 
 
 def test_half_of_the_squares_are_mirrored_and_angles_fill_25_degrees():

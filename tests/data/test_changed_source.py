@@ -42,14 +42,14 @@ def test_crop_is_the_centre(tiny, grey):
     for size, first in ((8, 0), (5, 1), (4, 2), (1, 3)):
         source = changed(tiny, crop_size=size)
         assert source.image_shape == (size, size, 3)
-        found = load_examples(source, "train+test")
+        examples = load_examples(source, "train+test")
         last = first + size
-        np.testing.assert_array_equal(found.images, original.images[:, first:last, first:last])
-        np.testing.assert_array_equal(found.ids, original.ids)
-        np.testing.assert_array_equal(found.true, original.true)
+        np.testing.assert_array_equal(examples.images, original.images[:, first:last, first:last])
+        np.testing.assert_array_equal(examples.ids, original.ids)
+        np.testing.assert_array_equal(examples.true, original.true)
     images = load_examples(grey, "train").images  # 4x6
-    found = load_examples(changed(grey, crop_size=3), "train").images
-    np.testing.assert_array_equal(found, images[:, 0:3, 1:4])
+    examples = load_examples(changed(grey, crop_size=3), "train").images
+    np.testing.assert_array_equal(examples, images[:, 0:3, 1:4])
 
 
 def test_a_crop_larger_than_the_images_is_refused(grey):
@@ -75,10 +75,10 @@ def test_what_is_read_is_the_reference_on_the_centre(tiny, settings):
         )
         expected = how.apply(expected, whole.ids)
         assert (expected != images.images).any(axis=(1, 2, 3)).all()
-    found = load_examples(source, "train+test")
-    np.testing.assert_array_equal(found.images, expected)
-    np.testing.assert_array_equal(found.ids, whole.ids)
-    np.testing.assert_array_equal(found.true, whole.true)
+    examples = load_examples(source, "train+test")
+    np.testing.assert_array_equal(examples.images, expected)
+    np.testing.assert_array_equal(examples.ids, whole.ids)
+    np.testing.assert_array_equal(examples.true, whole.true)
 
 
 @pytest.mark.parametrize("settings", CHANGES, ids=str)

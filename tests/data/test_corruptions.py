@@ -43,16 +43,16 @@ def slowly(how, image, key):
     channels = image.shape[-1]
     if how.kind == "gaussian":
         flat = []
-        for place, word in enumerate(words_of(key, image.size)):
+        for position, word in enumerate(words_of(key, image.size)):
             share, level = (word >> 32) / 2**32, 0
-            while level < 255 and share >= normal_cdf(level + 0.5, place % channels):
+            while level < 255 and share >= normal_cdf(level + 0.5, position % channels):
                 level += 1
             flat.append(level)
         return np.reshape(flat, image.shape)
     units = image.reshape(-1, 1 if how.channels == "apart" else channels).tolist()
     words = [word >> 1 for word in words_of(key, len(units))]
-    order = sorted(range(len(units)), key=lambda place: words[place])
-    return np.reshape([units[place] for place in order], image.shape)
+    order = sorted(range(len(units)), key=lambda position: words[position])
+    return np.reshape([units[position] for position in order], image.shape)
 
 
 def normal_cdf(x, channel):
@@ -64,8 +64,8 @@ def normal_cdf(x, channel):
 @pytest.mark.parametrize(("kind", "channels"), KINDS)
 def test_reference_is_the_slow_implementation(kind, channels):
     how = corruption(kind, channels)
-    found, keys = how.apply(IMAGES, IDS), how.keys(IDS).tolist()
-    for image, key, one in zip(IMAGES, keys, found, strict=True):
+    corrupted, keys = how.apply(IMAGES, IDS), how.keys(IDS).tolist()
+    for image, key, one in zip(IMAGES, keys, corrupted, strict=True):
         np.testing.assert_array_equal(one, slowly(how, image, key))
 
 
@@ -80,19 +80,19 @@ def test_graph_gives_the_bytes_of_the_reference(kind, channels, shape):
         return corrupt(how, tf.ensure_shape(image, shape), key)
 
     keys = how.keys(IDS[:20])
-    found = [in_graph(image, key) for image, key in zip(images, keys, strict=True)]
-    np.testing.assert_array_equal(np.stack(found), how.apply(images, IDS[:20]))
+    corrupted = [in_graph(image, key) for image, key in zip(images, keys, strict=True)]
+    np.testing.assert_array_equal(np.stack(corrupted), how.apply(images, IDS[:20]))
 
 
 @pytest.mark.parametrize(("kind", "channels"), KINDS)
 def test_an_image_depends_on_its_id_and_the_seed_alone(kind, channels):
     how = corruption(kind, channels)
-    found, some = how.apply(IMAGES, IDS), RNG.permutation(40)[:7]
-    np.testing.assert_array_equal(how.apply(IMAGES[some], IDS[some]), found[some])
+    corrupted, some = how.apply(IMAGES, IDS), RNG.permutation(40)[:7]
+    np.testing.assert_array_equal(how.apply(IMAGES[some], IDS[some]), corrupted[some])
     again = corruption(kind, channels).apply(IMAGES, IDS)
-    np.testing.assert_array_equal(again, found)
+    np.testing.assert_array_equal(again, corrupted)
     other = corruption(kind, channels, seed=1).apply(IMAGES, IDS)
-    assert all((one != two).any() for one, two in zip(other, found, strict=True))
+    assert all((one != two).any() for one, two in zip(other, corrupted, strict=True))
 
 
 def test_shuffled_pixels_share_a_permutation_and_random_pixels_do_not():
@@ -151,8 +151,8 @@ def test_bytes_are_pinned():
     words = random_words(np.uint64([1]), 2)
     assert words.tolist() == [[10451216379200822465, 13757245211066428519]]
     image = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
-    found = [corruption(*how).apply(image, IDS[:1]).ravel().tolist() for how in KINDS]
-    assert found == [
+    values = [corruption(*how).apply(image, IDS[:1]).ravel().tolist() for how in KINDS]
+    assert values == [
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
         [8, 7, 6, 11, 4, 10, 0, 1, 2, 9, 5, 3],
         [0, 1, 2, 6, 7, 8, 9, 10, 11, 3, 4, 5],

@@ -54,16 +54,16 @@ def everything(one):
 
 def test_all_images_are_whitened_crops(make_data, patches_dir):
     one = make_data(crop_size=28)
-    found = everything(one)
+    seen = everything(one)
     source = open_source("natural_patches", patches_dir)
     for name, spec in (("train", "train[:40]"), ("test", "test[:30]")):
         centres = load_examples(source, spec).images[:, 2:30, 2:30]
         expected = tf.image.per_image_standardization(centres).numpy()
-        np.testing.assert_allclose(found[name], expected, atol=3e-6)
-    np.testing.assert_array_equal(found["probe"], found["test"])
-    np.testing.assert_array_equal(found["moments"], found["train"])
+        np.testing.assert_allclose(seen[name], expected, atol=3e-6)
+    np.testing.assert_array_equal(seen["probe"], seen["test"])
+    np.testing.assert_array_equal(seen["moments"], seen["train"])
     trained = np.concatenate([batch for batch, _ in one.train_dataset(one.plan.stages[0])])
-    known = {image.tobytes() for image in found["train"]}
+    known = {image.tobytes() for image in seen["train"]}
     assert len(trained) == 80 and {image.tobytes() for image in trained} == known
 
 

@@ -190,8 +190,8 @@ def test_a_tf_config_that_is_not_right_is_refused_at_once(name, monkeypatch, tmp
 def test_a_chief_counts_as_the_first_worker():
     jobs = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
     text = json.dumps({"cluster": jobs, "task": {"type": "worker", "index": 1}})
-    found = read_cluster({"TF_CONFIG": text})
-    assert found == Cluster(("a:1", "b:1", "c:1"), 2) and not found.is_chief
+    read = read_cluster({"TF_CONFIG": text})
+    assert read == Cluster(("a:1", "b:1", "c:1"), 2) and not read.is_chief
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,8 @@ def test_every_line_of_the_log_has_the_documented_keys(finished):
 
 def test_summary_has_a_row_for_each_start_and_seed(finished):
     rows = finished.read_summary()
-    found = {(row["start"], row["labels"], row["seed"]) for row in rows}
-    assert found == {(start, "true", seed) for start in STARTS for seed in ("0", "1")}
+    stages = {(row["start"], row["labels"], row["seed"]) for row in rows}
+    assert stages == {(start, "true", seed) for start in STARTS for seed in ("0", "1")}
     assert len(rows) == 8
 
 

@@ -42,14 +42,14 @@ def cosine_basis(side, channels):
     grid = np.arange(side) + 0.5
     waves = np.array([np.cos(np.pi * k * grid / side) for k in range(side)])
     colours = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) if channels == 3 else np.eye(1)
-    found = []
+    ordered = []
     for i in range(side):
         for j in range(side):
             for hue, colour in enumerate(colours):
                 pattern = waves[i][:, None, None] * waves[j][:, None] * colour
-                found.append((i + j + 2.5 * hue, pattern.ravel() / np.linalg.norm(pattern)))
-    found.sort(key=lambda item: item[0])
-    return np.array([pattern for _, pattern in found]).T
+                ordered.append((i + j + 2.5 * hue, pattern.ravel() / np.linalg.norm(pattern)))
+    ordered.sort(key=lambda item: item[0])
+    return np.array([pattern for _, pattern in ordered]).T
 
 
 def filter_arrays(seed, num, side=3, channels=3, layer="conv1", aligned=True):

@@ -77,8 +77,8 @@ def test_every_variant_has_its_rows(make):
     rows = rows_of("activations", run)
     for variant in ("positive", "negative"):
         for labels in ("true", "random"):
-            found = pick(rows, variant=variant, labels=labels, panel="rare")
-            assert len(found) == 4 * len(LAYERS)
+            shares = pick(rows, variant=variant, labels=labels, panel="rare")
+            assert len(shares) == 4 * len(LAYERS)
     paths, notes, _ = draw_figure("activations", run)
     assert notes == []
     with open(paths[1], newline="") as file:

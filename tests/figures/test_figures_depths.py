@@ -59,8 +59,8 @@ def test_points_are_means_and_intervals_over_seeds(make, panel, column, start, l
 def test_every_start_and_depth_has_its_points(make):
     rows = rows_of("depths", make(downstream_labels=("true", "random")))
     for labels in ("true", "random"):
-        found = pick(rows, panel="area", labels=labels)
-        places = [(row["start"], row["x"]) for row in found]
+        points = pick(rows, panel="area", labels=labels)
+        places = [(row["start"], row["x"]) for row in points]
         starts = ("pretrained", "layerwise")
         assert places == [("scratch", 0), *((start, k) for start in starts for k in (1, 3))]
         chance = pick(rows, panel="test", labels=labels, quantity="chance")
@@ -138,9 +138,9 @@ def table_rows():
 
 
 def test_table():
-    found = depth_table(table_rows())
-    assert found.split() == GOLDEN.split()
-    assert len({len(line) for line in found.splitlines()[1:]}) == 1
+    table = depth_table(table_rows())
+    assert table.split() == GOLDEN.split()
+    assert len({len(line) for line in table.splitlines()[1:]}) == 1
 
 
 def test_rows_of_the_table():

@@ -51,8 +51,8 @@ def test_a_planted_profile_is_found_in_the_change_only(make_run):
     rows = rows_of("energy_profile", make_run(change=linear_filters))
     wanted = linear_profile(np.sqrt(np.geomspace(20, 0.001, DIM)), SCALE)
     for quantity in ("profile", "pooled", "linear_network"):
-        found = [row["mean"] for row in pick(rows, "change", quantity)]
-        np.testing.assert_allclose(found, wanted, rtol=1e-4)
+        means = [row["mean"] for row in pick(rows, "change", quantity)]
+        np.testing.assert_allclose(means, wanted, rtol=1e-4)
     numbers = {row["quantity"]: row["mean"] for row in rows if row["panel"] == "change"}
     assert numbers["conv1/linear_network_scale"] == pytest.approx(SCALE, rel=1e-3)
     assert numbers["conv1/linear_network_correlation"] == pytest.approx(1, abs=1e-6)
@@ -64,19 +64,19 @@ def test_a_planted_profile_is_found_in_the_change_only(make_run):
 
 
 def test_the_pooled_profile_is_that_of_all_filters(make_run):
-    found = {}
+    by_seed = {}
 
     def keep(key, arrays):
         linear_filters(key, arrays)
         if key.stage == "upstream":
-            found[key.seed] = arrays
+            by_seed[key.seed] = arrays
 
     rows = rows_of("energy_profile", make_run(change=keep))
-    filters = np.concatenate([found[seed]["alignment/conv1/filters"] for seed in range(3)])
-    vectors = found[0]["alignment/conv1/eigenvectors"]
+    filters = np.concatenate([by_seed[seed]["alignment/conv1/filters"] for seed in range(3)])
+    vectors = by_seed[0]["alignment/conv1/eigenvectors"]
     by_hand = [np.sqrt(np.mean((filters @ vectors[:, i]) ** 2)) for i in range(DIM)]
     np.testing.assert_allclose([r["mean"] for r in pick(rows, "filters", "pooled")], by_hand)
-    own = found[1]["alignment/conv1/filters"] @ vectors
+    own = by_seed[1]["alignment/conv1/filters"] @ vectors
     seed_1 = [row["seed_1"] for row in pick(rows, "filters", "profile")]
     np.testing.assert_allclose(seed_1, np.sqrt(np.mean(own**2, axis=0)))
 

@@ -26,14 +26,14 @@ def test_means_are_over_seeds_at_the_steps_where_the_value_is_defined(make_run, 
             values = [feature_arrays(k)[f"feature_alignment/conv1/{form}_{name}"] for k in keys]
             own = pick(rows, form, name, variant)
             assert [row["step"] for row in own] == STEPS[defined].tolist()
-            found = [row["mean"] for row in own]
-            np.testing.assert_allclose(found, np.mean(values, axis=0)[defined])
+            means = [row["mean"] for row in own]
+            np.testing.assert_allclose(means, np.mean(values, axis=0)[defined])
 
 
 def test_bounds_of_random_orders_are_those_of_the_draws(make_run):
     rows = pick(rows_of("feature_alignment", make_run(seeds=(0,))), "gram", "permuted")
-    found = [(row["mean"], row["low"], row["high"]) for row in rows]
-    np.testing.assert_allclose(found, [(0.84, 0.80, 0.88)] * 3)
+    bounds = [(row["mean"], row["low"], row["high"]) for row in rows]
+    np.testing.assert_allclose(bounds, [(0.84, 0.80, 0.88)] * 3)
 
 
 def test_runs_that_did_not_measure_it_are_noted(make_run):

@@ -119,12 +119,12 @@ def test_too_few_filters_are_drawn_without_misalignment(make):
 
 def test_other_data_and_divergence_are_noted(make):
     def arrays(_, key):
-        found = filter_arrays(key.seed, 40)
+        changed = filter_arrays(key.seed, 40)
         if key.seed == 1:
-            found["alignment/conv1/filters"][0, 0] = np.nan
+            changed["alignment/conv1/filters"][0, 0] = np.nan
         if key.seed == 2:
-            found["alignment/conv1/eigenvalues"] *= 1.01
-        return found
+            changed["alignment/conv1/eigenvalues"] *= 1.01
+        return changed
 
     run = make(arrays, seeds=(0, 1, 2))
     notes = draw_figure("filters", run).notes
@@ -167,8 +167,8 @@ def test_run_without_finished_stage_is_refused(make):
 
 
 def test_shapes_of_images():
-    found = [image_shape(dim) for dim in (27, 75, 147, 9, 25, 30, 2)]
-    assert found == [(3, 3, 3), (5, 5, 3), (7, 7, 3), (3, 3, 1), (5, 5, 1), None, None]
+    shapes = [image_shape(dim) for dim in (27, 75, 147, 9, 25, 30, 2)]
+    assert shapes == [(3, 3, 3), (5, 5, 3), (7, 7, 3), (3, 3, 1), (5, 5, 1), None, None]
 
 
 def test_tiles_have_the_order_of_kernels_and_grey_for_zero():

@@ -36,8 +36,8 @@ def test_shares_are_those_of_the_predictions(make_run):
             "clean/given": (said == given)[:, ~bad].mean(axis=1),
         }
         for quantity, values in by_hand.items():
-            found = [row[f"seed_{seed}"] for row in pick(rows, quantity)]
-            np.testing.assert_allclose(found, values)
+            drawn = [row[f"seed_{seed}"] for row in pick(rows, quantity)]
+            np.testing.assert_allclose(drawn, values)
             shares.setdefault(quantity, []).append(values)
     for quantity, values in shares.items():
         own = pick(rows, quantity)

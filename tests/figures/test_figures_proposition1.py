@@ -44,21 +44,21 @@ def test_scores_are_those_of_the_filters_of_all_seeds(make):
     vectors = parts[0]["alignment/dense1/eigenvectors"]
     data = vectors @ np.diag(parts[0]["alignment/dense1/eigenvalues"]) @ vectors.T
     bases = [random_basis(6, derive_seed(0, "pooled_bases", name)) for name in range(3)]
-    for place, step in enumerate(STEPS):
-        pooled = np.concatenate([part["alignment/dense1/filters_by_step"][place] for part in parts])
+    for index, step in enumerate(STEPS):
+        pooled = np.concatenate([part["alignment/dense1/filters_by_step"][index] for part in parts])
         cov = filter_covariance(pooled)
-        row = pick(rows, "data_basis")[place]
+        row = pick(rows, "data_basis")[index]
         assert (row["step"], row["num_seeds"], row["layer"]) == (step, 8, "dense1")
         assert row["value"] == pytest.approx(misalignment(data, cov), rel=1e-6)
         axes = np.diag(np.arange(6, 0, -1))
         scores = [misalignment(basis @ axes @ basis.T, cov) for basis in bases]
-        row = pick(rows, "random_bases")[place]
+        row = pick(rows, "random_bases")[index]
         assert row["value"] == pytest.approx(np.mean(scores), rel=1e-6)
         ends = np.quantile(scores, [0.025, 0.975])
         assert (row["low"], row["high"]) == pytest.approx(tuple(ends), rel=1e-6)
         runs = np.repeat(np.arange(8), 20)
         draws = sign_flip_null(pooled, data, 2000, np.random.default_rng(0), runs=runs)
-        row = pick(rows, "null")[place]
+        row = pick(rows, "null")[index]
         assert row["value"] == pytest.approx(draws.mean(), rel=0.1)
         assert row["high"] == pytest.approx(np.quantile(draws, 0.975), rel=0.2)
     assert values(rows, "num_filters") == [160]
@@ -104,10 +104,10 @@ def test_one_seed_has_no_null(make):
 
 def test_filters_that_were_not_kept_are_noted(make):
     def arrays(name, key):
-        found = run_arrays(key.seed)
+        changed = run_arrays(key.seed)
         if name == "adam":
-            del found["alignment/dense1/filters_by_step"]
-        return found
+            del changed["alignment/dense1/filters_by_step"]
+        return changed
 
     run = make(arrays, variants=TWO)
     notes = draw_figure("proposition1", run).notes
@@ -126,12 +126,12 @@ def test_nothing_to_show(make):
 
 def test_other_data_and_divergence_are_noted(make):
     def arrays(_, key):
-        found = run_arrays(key.seed)
+        changed = run_arrays(key.seed)
         if key.seed == 1:
-            found["alignment/dense1/filters_by_step"][0, 0, 0] = np.nan
+            changed["alignment/dense1/filters_by_step"][0, 0, 0] = np.nan
         if key.seed == 2:
-            found["alignment/dense1/eigenvalues"] *= 1.01
-        return found
+            changed["alignment/dense1/eigenvalues"] *= 1.01
+        return changed
 
     run = make(arrays, seeds=range(4))
     notes = draw_figure("proposition1", run).notes
@@ -144,13 +144,13 @@ def test_other_data_and_divergence_are_noted(make):
 
 @pytest.mark.parametrize(("num", "dim"), [(2, 5), (200, 151)])
 def test_too_few_filters_and_too_many_dimensions_are_noted(make, num, dim):
-    found = {
+    values = {
         "step": STEPS,
         "filters_by_step": np.ones((len(STEPS), num, dim), np.float32),
         "eigenvalues": np.arange(dim, 0.0, -1.0),
         "eigenvectors": np.eye(dim),
     }
-    run = make(lambda *_: {f"alignment/fc1/{k}": v for k, v in found.items()}, seeds=(0, 1))
+    run = make(lambda *_: {f"alignment/fc1/{k}": v for k, v in values.items()}, seeds=(0, 1))
     notes = draw_figure("proposition1", run).notes
     assert notes == [
         f"proposition1: fc1 has {2 * num} filters in {dim} dimensions; it needs more filters than "

@@ -69,15 +69,16 @@ def test_published_numbers_are_accuracies_and_random_labels_are_at_chance():
 
 
 def test_rows_hold_means_intervals_and_what_is_printed(run):
-    found = {row["variant"]: row for row in rows_of("regularizers", run)}
-    assert list(found) == [name for name in ROWS if name != "permuted"]
-    row = found["crop_decay"]
+    by_variant = {row["variant"]: row for row in rows_of("regularizers", run)}
+    assert list(by_variant) == [name for name in ROWS if name != "permuted"]
+    row = by_variant["crop_decay"]
     assert row["train_mean"] == pytest.approx(98)
     assert row["train_high"] == pytest.approx(98 + T2 / math.sqrt(3))
     assert (row["published_train"], row["published_test"]) == (100.0, 89.05)
-    assert (found["mlp"]["published_train"], found["mlp"]["published_test"]) == (100.0, 50.51)
-    assert math.isnan(found["alexnet_decay"]["published_train"])
-    assert found["mlp3_crop"]["published_train"] is None
+    row = by_variant["mlp"]
+    assert (row["published_train"], row["published_test"]) == (100.0, 50.51)
+    assert math.isnan(by_variant["alexnet_decay"]["published_train"])
+    assert by_variant["mlp3_crop"]["published_train"] is None
 
 
 def test_the_table_is_printed_in_the_layout_of_the_paper(run):

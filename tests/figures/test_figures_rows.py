@@ -76,9 +76,9 @@ def test_transfer_function_first_middle_last(make_run):
     stages = [stage(run, "upstream", "random", "", seed) for seed in range(3)]
     values = np.mean([arrays["alignment/conv1/transfer"] for arrays in stages], axis=0)
     assert sorted({row["step"] for row in rows}) == [0, 200, 400]
-    for step, place in ((0, 0), (200, 10), (400, 20)):
+    for step, index in ((0, 0), (200, 10), (400, 20)):
         curve = pick(rows, step=step)
-        np.testing.assert_allclose([row["mean"] for row in curve], values[place])
+        np.testing.assert_allclose([row["mean"] for row in curve], values[index])
         eigenvalues = stages[0]["alignment/conv1/eigenvalues"]
         np.testing.assert_allclose([row["x"] for row in curve], eigenvalues)
     level = pick(rows_of("overview", run), quantity="conv1/initial_level")
@@ -101,19 +101,19 @@ def test_activity_sorts_units_of_the_last_layer_within_each_seed(make_run):
         ("downstream", "true", "pretrained", 400, -1),
         ("downstream", "true", "scratch", 0, 0),
     )
-    found = pick(rows_of("overview", run), panel="activity")
-    assert {row["quantity"].partition("/")[0] for row in found} == {"dense1"}
-    for kind, labels, start, step, place in moments:
+    all_rows = pick(rows_of("overview", run), panel="activity")
+    assert {row["quantity"].partition("/")[0] for row in all_rows} == {"dense1"}
+    for kind, labels, start, step, index in moments:
         stages = [stage(run, kind, labels, start, seed) for seed in range(3)]
-        units = [arrays["activity/dense1/fraction_active"][place] for arrays in stages]
+        units = [arrays["activity/dense1/fraction_active"][index] for arrays in stages]
         expected = np.mean([sorted(values, reverse=True) for values in units], axis=0)
-        rows = pick(found, start=start, step=step, quantity="dense1/fraction_active")
+        rows = pick(all_rows, start=start, step=step, quantity="dense1/fraction_active")
         np.testing.assert_allclose([row["mean"] for row in rows], expected)
         assert (rows[0]["x"], rows[-1]["x"]) == (50 / 48, 100 - 50 / 48)
-        rare = pick(found, start=start, step=step, quantity="dense1/share_rarely_active")
-        expected = np.mean([arrays["activity/dense1/rarely_active"][place] for arrays in stages])
+        rare = pick(all_rows, start=start, step=step, quantity="dense1/share_rarely_active")
+        expected = np.mean([arrays["activity/dense1/rarely_active"][index] for arrays in stages])
         assert [row["mean"] for row in rare] == [pytest.approx(expected)]
-    assert len(found) == 4 * (48 + 1)
+    assert len(all_rows) == 4 * (48 + 1)
 
 
 def test_steps_to_80_where_every_seed_gets_there(make_run):

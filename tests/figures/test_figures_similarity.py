@@ -47,8 +47,8 @@ def test_pairs_are_compared_layer_by_layer(make_run, measure, compare):
                 compare(sample(first, a, layer), sample(second, b, layer)) for a, b in members
             ]
             (row,) = pick(rows, measure, layer, pair)
-            found = row["mean"], row["low"], row["high"], row["num"]
-            assert found == pytest.approx((np.mean(values), min(values), max(values), len(values)))
+            cells = row["mean"], row["low"], row["high"], row["num"]
+            assert cells == pytest.approx((np.mean(values), min(values), max(values), len(values)))
 
 
 def test_unrelated_outputs_have_no_unbiased_kernel_alignment(make_run):

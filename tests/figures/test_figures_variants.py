@@ -51,12 +51,12 @@ def test_transfer_speed_has_each_variant_and_kind(make_run, probe):
         own = RunDirectory(run.path / variant)
         keys = [StageKey("downstream", "random", "pretrained", seed) for seed in range(3)]
         values = [read_arrays(own.arrays_path(key))[f"probe/{probe}/accuracy"] for key in keys]
-        found = pick(rows, variant=variant, labels="random", start="pretrained")
-        found = pick(found, quantity=f"{probe}_probe")
+        chosen = pick(rows, variant=variant, labels="random", start="pretrained")
+        chosen = pick(chosen, quantity=f"{probe}_probe")
         half = T_TWO_DEGREES * np.std(values, axis=0, ddof=1) / math.sqrt(3)
-        np.testing.assert_allclose([row["mean"] for row in found], np.mean(values, axis=0))
+        np.testing.assert_allclose([row["mean"] for row in chosen], np.mean(values, axis=0))
         np.testing.assert_allclose(
-            [row["low"] + half[i] for i, row in enumerate(found)], np.mean(values, axis=0)
+            [row["low"] + half[i] for i, row in enumerate(chosen)], np.mean(values, axis=0)
         )
     chance = pick(rows, quantity="chance", variant="slow", labels="true")
     assert [row["mean"] for row in chance] == [0.1]
@@ -109,8 +109,8 @@ def test_misalignment_of_each_variant(make_run):
         stages = [read_arrays(own.arrays_path(key)) for key in keys]
         for name in ("data_basis", "floor"):
             values = np.mean([stage[f"alignment/conv1/{name}"] for stage in stages], axis=0)
-            found = pick(rows, variant=variant, quantity=f"conv1/{name}")
-            np.testing.assert_allclose([row["mean"] for row in found], values)
+            chosen = pick(rows, variant=variant, quantity=f"conv1/{name}")
+            np.testing.assert_allclose([row["mean"] for row in chosen], values)
         means = [stage["alignment/conv1/random_basis"][-1] for stage in stages]
         sd = stages[0]["alignment/conv1/random_basis_sd"][-1]
         (last,) = pick(rows, variant=variant, quantity="conv1/random_basis", step=400)
@@ -227,8 +227,8 @@ def test_small_print_tells_where_variants_differ(make_run):
         variants="one: alignment_layers=a,b,c,d,e,f,g; other: downstream_split=train[60%:]",
         seeds=(0, 1),
     )
-    found = read_variants(run)
-    assert small_print.about(run.read_config(), found, has_bands=False) == (
+    by_name = read_variants(run)
+    assert small_print.about(run.read_config(), by_name, has_bands=False) == (
         "run: natural_patches, simple_cnn, upstream train[:50%] (2048 examples), downstream "
         "train[50%:] (2048 examples) or downstream train[60%:] (2048 examples); probe sets of 512; "
         "seeds 0, 1. Variants: one: alignment_layers=a,b,...,g; other: "

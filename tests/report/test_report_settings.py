@@ -49,34 +49,34 @@ def test_title_and_question(flagfile):
 
 def test_marks_of_a_run_as_the_flagfile_has_it(flagfile):
     values = {"filters": 128, "upstream_learning_rate": 0.05, "seeds": (0, 1)}
-    found = marks(flagfile, starts=("scratch", "pretrained"), **values)
-    assert found["filters"] == ("128", "paper", "")
-    assert found["upstream_learning_rate"] == ("0.05", "inferred", "")
-    assert found["starts"] == ("scratch,pretrained", "inferred", "")
-    assert found["few_filters"] == ("false", "inferred", "")
-    assert found["seeds"] == ("0,1", "ours", "")
-    assert found["padding"] == ("valid", "default", "")
+    marked = marks(flagfile, starts=("scratch", "pretrained"), **values)
+    assert marked["filters"] == ("128", "paper", "")
+    assert marked["upstream_learning_rate"] == ("0.05", "inferred", "")
+    assert marked["starts"] == ("scratch,pretrained", "inferred", "")
+    assert marked["few_filters"] == ("false", "inferred", "")
+    assert marked["seeds"] == ("0,1", "ours", "")
+    assert marked["padding"] == ("valid", "default", "")
 
 
 def test_what_differs_from_the_flagfile_or_goes_beyond_it_is_changed(flagfile):
-    found = marks(flagfile, filters=64, padding="same", transfer_layers=("conv1",))
-    assert found["filters"] == ("64", "changed", "flagfile: 128")
-    assert found["padding"] == ("same", "changed", "default: valid")
-    assert found["transfer_layers"] == ("conv1", "changed", "default: empty")
+    marked = marks(flagfile, filters=64, padding="same", transfer_layers=("conv1",))
+    assert marked["filters"] == ("64", "changed", "flagfile: 128")
+    assert marked["padding"] == ("same", "changed", "default: valid")
+    assert marked["transfer_layers"] == ("conv1", "changed", "default: empty")
 
 
 def test_without_a_flagfile_there_are_only_defaults_and_changes(tmp_path):
     assert read_flagfile("made_up", tmp_path) is None
-    found = marks(None, filters=64)
-    assert found["filters"] == ("64", "changed", "default: 256")
-    assert {mark for _, mark, _ in found.values()} == {"default", "changed"}
+    marked = marks(None, filters=64)
+    assert marked["filters"] == ("64", "changed", "default: 256")
+    assert {mark for _, mark, _ in marked.values()} == {"default", "changed"}
 
 
 def test_only_what_has_a_part_in_the_results_is_listed(flagfile):
-    found = marks(flagfile, model="mlp", widths=(300,), starts=("none",))
-    assert "widths" in found and "upstream_epochs" in found and "variants" in found
+    marked = marks(flagfile, model="mlp", widths=(300,), starts=("none",))
+    assert "widths" in marked and "upstream_epochs" in marked and "variants" in marked
     left_out = {"filters", "depth", "downstream_epochs", "gaussian_examples", "workdir", "data_dir"}
-    assert not left_out & set(found)
+    assert not left_out & set(marked)
 
 
 FLAGS = sorted((Path(__file__).parents[2] / "flags").glob("*.cfg"))
@@ -84,9 +84,9 @@ FLAGS = sorted((Path(__file__).parents[2] / "flags").glob("*.cfg"))
 
 @pytest.mark.parametrize("path", FLAGS, ids=lambda path: path.name)
 def test_every_flagfile_of_ours_asks_something_and_marks_all_its_settings(path):
-    found = read_flagfile(path.stem)
-    assert found.title.endswith(".") and "Question:" not in found.title
-    assert found.question.endswith("?")
+    flagfile = read_flagfile(path.stem)
+    assert flagfile.title.endswith(".") and "Question:" not in flagfile.title
+    assert flagfile.question.endswith("?")
     shown = {"experiment", "experiments", "figures"}
-    assert set(found.marks) == set(found.values)
-    assert {m for f, m in found.marks.items() if f not in shown} <= {"paper", "inferred", "ours"}
+    assert set(flagfile.marks) == set(flagfile.values)
+    assert {m for f, m in flagfile.marks.items() if f not in shown} <= {"paper", "inferred", "ours"}

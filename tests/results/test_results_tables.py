@@ -1,4 +1,4 @@
-"""The closing table, letter by letter."""
+"""The tables printed after a run, letter by letter."""
 
 from rl_keras.results.tables import paired_table, summary_table
 from rl_keras.settings.transfer import STARTS

@@ -229,8 +229,8 @@ def test_permutations_equal_those_of_the_moment():
     orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
     slow = [feature_alignment(rows, moment[np.ix_(o, o)], initial).observed for o in orders]
     test = unit_permutation_test(rows, moment, 300, generator, initial)
-    found = np.unique(test.draws.round(9))
-    np.testing.assert_allclose(found, np.unique(np.round(slow, 9)))
+    scores = np.unique(test.draws.round(9))
+    np.testing.assert_allclose(scores, np.unique(np.round(slow, 9)))
     assert test.observed == pytest.approx(slow[0])
 
 

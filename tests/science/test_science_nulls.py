@@ -357,8 +357,8 @@ def test_p_values_of_runs_that_share_a_direction_are_uniform():
     tests = [run_flip_test(run_moments(made_up_runs(generator)), 99, generator) for _ in range(300)]
     limit = KS_LIMIT / math.sqrt(300) + 0.01  # p-values are multiples of 1 / 100
     for step in range(3):
-        found = [test.p_values[step] for test in tests]
-        assert stats.kstest(found, "uniform").statistic < limit
+        at_step = [test.p_values[step] for test in tests]
+        assert stats.kstest(at_step, "uniform").statistic < limit
     overall = np.array([test.overall_p_value for test in tests])
     assert np.mean(overall <= 0.05) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
     # The smallest of three would reject more than twice as often.

@@ -47,13 +47,13 @@ sys.exit(main.main(sys.argv[1:]))
 
 def files_below(path):
     """Returns the content of every file by its name below the folder."""
-    found = {}
+    files = {}
     for below in path.iterdir():
         if below.is_dir():
-            found |= {f"{below.name}/{name}": c for name, c in files_below(below).items()}
+            files |= {f"{below.name}/{name}": c for name, c in files_below(below).items()}
         else:
-            found[below.name] = below.read_bytes()
-    return found
+            files[below.name] = below.read_bytes()
+    return files
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +84,13 @@ def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one_on_a_disk(in_clo
         files = files_below(path)
         return {name: files[name] for name in files if not name.startswith("tensorboard/")}
 
-    found, expected = kept(in_cloud), kept(on_disk)
-    assert found.keys() == expected.keys()
-    differ = {name for name in found if found[name] != expected[name]}
-    results = {name for name in found if name.endswith("result.json")}
+    ended, expected = kept(in_cloud), kept(on_disk)
+    assert ended.keys() == expected.keys()
+    differ = {name for name in ended if ended[name] != expected[name]}
+    results = {name for name in ended if name.endswith("result.json")}
     assert differ <= {"config.json", "flags.cfg", *results}  # the folder's name; seconds
     for name in results:
-        one, other = json.loads(found[name]), json.loads(expected[name])
+        one, other = json.loads(ended[name]), json.loads(expected[name])
         assert one | {"train_seconds": 0} == other | {"train_seconds": 0}
 
 

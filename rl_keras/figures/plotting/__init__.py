@@ -1,1 +1,1 @@
-"""What figures are drawn with: the one look, panels, and small print."""
+"""What all figures share: style, panels, and the small print under them."""

@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 
 from rl_keras.figures.plotting import style
 from rl_keras.results.curves import Curve
+from rl_keras.science.activity import RARE
 from rl_keras.settings.transfer import split_arm
 
 TEST_NOTE = "thin, hollow: test probe"
-RARE = 0.01  # a unit that responds to a smaller share of its inputs is rarely active
 LOWEST_ACTIVITY = 1e-3  # end of the axis of activity
-_WIDE_RANGE = 20  # ratio of largest to smallest misalignment that asks for a logarithmic axis
+_WIDE_RANGE = 20  # the axis of misalignment is logarithmic above this ratio of largest to smallest
 _BASES = {  # short names first, for the columns of the legend
     "data_basis": (style.LAST, "basis of the data", style.MIN_SEEDS),
     "floor": (style.REFERENCE, "sampling floor", 1),
@@ -115,7 +115,7 @@ def misalignment(
     logarithmic_steps: bool = False,
     others: Iterable[Curve] = (),
 ) -> None:
-    """Draws misalignment with the data against steps, and the values that give it a meaning.
+    """Draws misalignment with the data against steps, and what it must be compared with.
 
     Args:
         ax: the panel.
@@ -164,9 +164,5 @@ def active_units(ax: Axes, units: Iterable[tuple[Curve, style.Look, str | None]]
 
 
 def _look(arm):
-    """The look of its start: where arms are compared, they have one depth."""
+    """The look of the start of an arm; the arms in a panel have the same depth."""
     return style.STARTS[split_arm(arm)[0]]
-
-
-def _start_at_zero(ax):
-    ax.set_ylim(0, 1.05 * ax.get_ylim()[1])

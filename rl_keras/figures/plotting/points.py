@@ -1,4 +1,4 @@
-"""Quantities at a few values of x, such as numbers of layers, each with its interval."""
+"""Draws quantities at a few values of x, such as numbers of layers, with their intervals."""
 
 from collections.abc import Sequence
 

@@ -10,9 +10,9 @@ from rl_keras.settings.experiment import ExperimentConfig
 from rl_keras.settings.variants import variant_names
 
 STAGES = ("upstream", "downstream")
-_MOST_NAMED = 6  # p-values in the small print
-_LONG = 6  # items of a list that are too many for the small print
-_LONG_TEXT = 600  # characters that are
+_MOST_NAMED = 6  # p-values; more are summarised
+_LONG = 6  # a list with so many items is shortened
+_LONG_TEXT = 600  # a text with more characters is shortened
 
 
 def about(config: ExperimentConfig, variants: Variants, has_bands: bool = True) -> str:

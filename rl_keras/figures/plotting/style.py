@@ -1,4 +1,4 @@
-"""The one look of all figures: in grey print, line, marker and lightness tell curves apart."""
+"""The style of all figures: line, marker and lightness tell curves apart, in grey print too."""
 
 import math
 import string
@@ -19,11 +19,12 @@ from rl_keras.settings.transfer import STARTS as ALL_STARTS
 from rl_keras.settings.transfer import split_arm
 
 DPI = 200
-MIN_SEEDS = 3  # an interval from two seeds says little; both are drawn instead
+MIN_SEEDS = 3  # an interval from two seeds says little, so with fewer the seeds are drawn instead
 GREY = "0.45"
-COLOUR_BAR = "colour bar"  # label of axes that are no panel
+COLOUR_BAR = "colour bar"  # label of axes that are not a panel and get no letter
 _WIDTH, _RIGHT, _TOP, _SMALL_PRINT = 3.1, 0.48, 0.28, 0.4  # inches
-_CHARACTERS = 20  # of the small print in an inch
+WIDE_RANGE = 50  # an axis of eigenvalues is logarithmic above this ratio of largest to smallest
+_CHARACTERS = 20  # in an inch of the small print
 SETTINGS = {
     "font.size": 8,
     "axes.titlesize": 9,
@@ -268,7 +269,7 @@ def legend_space(entries: int, columns: int) -> float:
 
 
 def share_heights(axes: Sequence[Axes]) -> None:
-    """Gives panels one vertical axis, as they are to be compared."""
+    """Gives panels the same vertical axis, so that they can be compared."""
     ends = [ax.get_ylim() for ax in axes]
     for ax in axes:
         ax.set_ylim(min(low for low, _ in ends), max(high for _, high in ends))

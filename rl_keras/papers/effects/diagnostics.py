@@ -69,7 +69,7 @@ def _random_and_true(variants):
 
 
 def _filter_profile(results):
-    """The energy profile of the filters; `None` for inputs that are no images, or without any."""
+    """The energy profile of the filters; `None` without one and for inputs that are not images."""
     if results.config.data.is_synthetic:
         return None
     profiles, _ = read_profiles(results, tests=False)
@@ -127,7 +127,7 @@ def _closed_form(pair, accuracy):
 
 
 def truth_seen_first(variants: Variants) -> list[Effect]:
-    """Measures how much of the corrupted examples is predicted truly beyond chance, at most.
+    """Measures the share of corrupted examples predicted as their true class, beyond chance.
 
     In points; at the step at which the other seeds predict most.
     """

@@ -177,7 +177,7 @@ def _jackknife(estimate, without_one):
 
 
 def same_ups_and_downs(variants: Variants) -> list[Effect]:
-    """Measures the least of the rises and falls that the paper shows (Figure 20).
+    """Measures the smallest of the rises and falls of f that the paper shows (Figure 20).
 
     Between the turning points of the printed curve f must rise where it rises and fall where it
     falls; what goes the same way is positive. In units of the initial level.
@@ -233,18 +233,25 @@ def _nearest(measured, wanted):
     return np.abs(measured[:, None] - wanted).argmin(axis=0)
 
 
+def proposition_applies(results: Results) -> bool:
+    """Says whether inputs are Gaussian with several variances, and all labels upstream random.
+
+    With a single variance the filters would be aligned whatever they are.
+    """
+    data = results.config.data
+    has_axes = data.is_synthetic and len(set(data.gaussian_variances)) > 1
+    return has_axes and on_random_labels(results)
+
+
 def pooled_share(variants: Variants) -> list[Effect]:
     """Measures how far the data basis is above the null of flipped runs (Proposition 1).
 
     As a share of how far random bases are above it, after the last step. The interval is
-    that of the draws of the null, in which whole runs are flipped. Only inputs are taken to
-    which the proposition applies, and among whose directions some are special.
+    that of the draws of the null, in which whole runs are flipped.
     """
     effects = []
     for name, results in variants.items():
-        data = results.config.data
-        has_axes = data.is_synthetic and len(set(data.gaussian_variances)) > 1
-        if not has_axes or not on_random_labels(results):
+        if not proposition_applies(results):
             continue
         steps, _ = read_steps(results)
         if steps is not None:

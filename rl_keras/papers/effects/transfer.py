@@ -33,7 +33,7 @@ def first_layer(arm: str, other: str) -> Callable[[Variants], list[Effect]]:
 
 
 def covariance_share(variants: Variants) -> list[Effect]:
-    """Measures what the start from the covariance lacks, as a share of what `pretrained` gains."""
+    """Measures `covariance` less `pretrained`, as a share of the gain of `pretrained`."""
     effects = []
     for name, results in variants.items():
         if not transfers_one_layer(results):
@@ -84,7 +84,7 @@ def _labels_with(column, results) -> Iterable[str]:
 
 
 def transfers_one_layer(results: Results) -> bool:
-    """Says whether nothing but one layer goes downstream, from a task with random labels."""
+    """Says whether only one layer is transferred, from a task with random labels."""
     transfer = results.config.transfer
     layers = transfer.transfer_layers
     is_one = not transfer.transfer_depths and len(layers) <= 1 and layers != ("all",)
@@ -99,7 +99,7 @@ def has_arms(results: Results, *arms: str) -> bool:
 def arm_difference(
     results: Results, labels: str, arm: str, other: str, column: str = AREA
 ) -> dict[int, float]:
-    """Returns by seed what an arm has more of than the other, in percentage points.
+    """Returns by seed how much more one arm has than another, in percentage points.
 
     Args:
         results: of a run.
