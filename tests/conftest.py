@@ -1,5 +1,6 @@
 """What all tests share: two CPU devices, exact arithmetic, and prepared data."""
 
+import gc
 import os
 import pathlib
 
@@ -27,6 +28,12 @@ with hidden_notices():
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
+# The modules of TensorFlow are 300,000 objects that live to the end: the garbage collector need
+# not walk through them after each of the many small networks.
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 20)
+
 # On a GPU shorter formats would make numeric comparisons inexact.
 tf.config.experimental.enable_tensor_float_32_execution(False)
 

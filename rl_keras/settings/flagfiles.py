@@ -28,7 +28,7 @@ def locate(path: str) -> Path:
     Args:
         path: of a flagfile; `~` is the home folder.
 
-    Example, in a folder without a folder `flags`:
+    Example, in an empty folder:
         >>> locate("flags/quickstart.cfg") == shipped_folder() / "quickstart.cfg"
         True
     """
@@ -50,7 +50,7 @@ def expand(arguments: Iterable[str], including: tuple[Path, ...] = ()) -> list[s
         UsageError: if a flagfile cannot be read or includes itself.
 
     Example:
-        >>> Path("two.cfg").write_text("# Two seeds.\\n--seeds=0,1\\n")
+        >>> _ = Path("two.cfg").write_text("# Two seeds.\\n--seeds=0,1\\n")
         >>> expand(["--flagfile=two.cfg", "--dry_run"])
         ['--seeds=0,1', '--dry_run']
     """

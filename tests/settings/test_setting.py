@@ -5,7 +5,6 @@ import doctest
 import importlib
 import pkgutil
 import typing
-from pathlib import Path
 
 import pytest
 
@@ -92,6 +91,6 @@ def test_a_declared_field_is_a_field_of_a_dataclass():
 @pytest.mark.parametrize(
     "name", [module.name for module in pkgutil.iter_modules(settings.__path__)]
 )
-def test_docstring_examples_are_true(name, monkeypatch):
-    monkeypatch.chdir(Path(__file__).parents[2])  # one reads a flagfile
+def test_docstring_examples_are_true(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # one writes a flagfile
     assert doctest.testmod(importlib.import_module(f"rl_keras.settings.{name}")).failed == 0
