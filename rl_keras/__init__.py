@@ -20,12 +20,17 @@ class _KerasImport(MetaPathFinder):
     def find_spec(self, fullname, path=None, target=None):
         if fullname != "keras":
             return None
-        sys.meta_path.remove(self)
-        spec = util.find_spec("keras")
+        sys.meta_path.remove(self)  # not to be asked again by the next line
+        try:
+            spec = util.find_spec("keras")
+        finally:
+            sys.meta_path.insert(0, self)  # who asks where Keras is need not import it
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def exec_module(module):
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 execute(module)
                 importlib.import_module("rl_keras.models")
 

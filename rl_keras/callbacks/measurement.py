@@ -300,7 +300,7 @@ class Measurement(keras.callbacks.Callback):
         try:
             record = self.measure(step)
         except Exception as error:
-            if not self._rows:
+            if self.must_succeed or not self._rows:
                 raise
             self.warn(f"could not measure step {step}, which is recorded as NaN. {error}")
             last = {name: value for name, value in self._rows[-1].items() if name != "step"}
@@ -309,6 +309,7 @@ class Measurement(keras.callbacks.Callback):
 
     # What follows serves the runs of `rl_keras.experiments`, and nobody else needs to call it.
 
+    must_succeed = False  # whether a failure ends the training: a run would keep NaN for good
     array_prefix = ""  # what the names of `arrays` begin with in a run's `arrays/STAGE.npz`
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ import pytest
 from resuming import ROOT, VARIANTS, arguments, assert_same
 
 import main
+from rl_keras.callbacks import CovarianceAlignment
 from rl_keras.data.label_table import labels_sha256, load_labels, save_labels
 from rl_keras.experiments import checkpoints, stage
 from rl_keras.experiments.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -165,6 +166,23 @@ def test_a_loss_of_nan_stops_and_names_the_step(patches_dir, tmp_path, capsys):
     assert error.startswith("error: the loss is not finite at step ")
     assert "of stage upstream-random-seed0; lower --upstream_learning_rate" in error
     assert "\n" not in error
+
+
+def test_a_measurement_that_fails_ends_the_run_which_goes_on_later(
+    undisturbed, patches_dir, tmp_path, monkeypatch
+):
+    def measure(self, step):
+        if step > 4:
+            raise MemoryError("no room for it")
+        return original(self, step)
+
+    original = CovarianceAlignment.measure
+    with monkeypatch.context() as patch:
+        patch.setattr(CovarianceAlignment, "measure", measure)
+        with pytest.raises(MemoryError, match="no room for it"):
+            main.main(arguments(tmp_path / "run", patches_dir))
+    assert main.main(arguments(tmp_path / "run", patches_dir)) == 0
+    assert_same(undisturbed("resident"), tmp_path / "run")
 
 
 def test_a_failing_tensorboard_does_not_stop_training(

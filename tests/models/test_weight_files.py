@@ -81,7 +81,12 @@ print(float(np.sum(model(np.ones((1, 32, 32, 3), "float32")) ** 2)))
 """
 
 
-@pytest.mark.parametrize("imports", ["import rl_keras, keras", "import keras, rl_keras"])
+LOOKS_FIRST = "import importlib.util, rl_keras; importlib.util.find_spec('keras'); import keras"
+
+
+@pytest.mark.parametrize(
+    "imports", ["import rl_keras, keras", "import keras, rl_keras", LOOKS_FIRST]
+)
 def test_importing_the_package_is_enough_to_load_a_model_in_another_process(tmp_path, imports):
     model = small_alexnet((32, 32, 3), classes=3, width=0.1)
     model.save(tmp_path / "model.keras")
